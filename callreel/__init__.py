@@ -1,0 +1,3 @@
+"""Callreel: find, serve and protect recordings of telephone calls."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Who may do what: identities, scopes, keys and tokens; no HTTP, no SQL."""

@@ -1,0 +1,40 @@
+"""Who may do what: person and action to a Scope. The only file that decides it.
+
+"May she hear this recording" is "find this recording within her scope for hearing", so a list and a
+single check cannot differ, and a refusal looks like absence.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from callreel.model import Principal, Role, Scope
+
+
+class Action(StrEnum):
+    """What somebody wants to do; ``object:verb``."""
+
+    SEE_CALLS = "calls:see"
+    HEAR = "recordings:hear"
+    SIGNAL = "signals:send"
+
+
+_EVERYONE = frozenset(Role)
+_MAY: dict[Action, frozenset[Role]] = {
+    Action.SEE_CALLS: _EVERYONE,
+    # An auditor reads who listened, and does not listen.
+    Action.HEAR: _EVERYONE - {Role.AUDITOR},
+    Action.SIGNAL: _EVERYONE - {Role.AUDITOR},
+}
+
+NOTHING = Scope()
+
+
+def scope_for(principal: Principal, action: Action) -> Scope:
+    """The part of the directory in which ``principal`` may do ``action``; NOTHING where it may not.
+
+    An action that is missing from the table is allowed to nobody.
+    """
+    if principal.role in _MAY.get(action, frozenset()):
+        return principal.reach
+    return NOTHING

@@ -1,0 +1,1 @@
+"""Sound in, masked sound out: sources, the obfuscator, encoders and virtual files."""

@@ -1,0 +1,1 @@
+"""Calls, recordings, spans, people and audit in SQLite or PostgreSQL; the only place with SQL."""

@@ -1,0 +1,1 @@
+"""The demonstration data set: made-up people, our own spoken conversations."""

@@ -1,0 +1,1 @@
+"""What other telephone systems write, read into call records of ours."""

@@ -1,0 +1,230 @@
+"""Units, ids and the frozen records that travel between the layers.
+
+Instants are whole milliseconds since 1970-01-01 UTC (``UnixMillis``) inside, ISO 8601 with offset
+outside. Intervals are half-open. Positions in sound are seconds from the first frame of the
+recording, or frames where the type says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+Seconds = NewType("Seconds", float)
+Hertz = NewType("Hertz", int)
+Frames = NewType("Frames", int)
+ByteCount = NewType("ByteCount", int)
+UnixMillis = NewType("UnixMillis", int)
+
+CallId = NewType("CallId", str)
+RecordingId = NewType("RecordingId", str)
+WebUserId = NewType("WebUserId", str)
+
+Clock = Callable[[], UnixMillis]
+"""What time it is; passed in, so that tests can fix it."""
+
+
+class Direction(StrEnum):
+    """Which way a call went, seen from the site."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+    UNKNOWN = "unknown"
+
+
+class Disposition(StrEnum):
+    """How a call ended."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    BUSY = "busy"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Party(StrEnum):
+    """One side of a two-channel recording."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class OutputChannels(StrEnum):
+    """Which channels an output holds; of a mono recording all four are that mono.
+
+    Source: contract.md 2.5 and 6.5.
+    """
+
+    BOTH = "both"
+    LEFT = "left"
+    RIGHT = "right"
+    MIX = "mix"
+
+
+class RecordingState(StrEnum):
+    """Whether a recording can be served."""
+
+    READY = "ready"
+    UNPLAYABLE = "unplayable"
+    DELETED = "deleted"
+
+
+class Role(StrEnum):
+    """What a web user is for; ``access/policy.py`` says what each may do."""
+
+    ADMINISTRATOR = "administrator"
+    SUPERVISOR = "supervisor"
+    COMPLIANCE = "compliance"
+    INTEGRATOR = "integrator"
+    AUDITOR = "auditor"
+
+
+class SpanSource(StrEnum):
+    """What caused a span. Source: contract.md 4.6."""
+
+    SIGNAL = "signal"
+    DTMF = "dtmf"
+    HAND = "hand"
+    DETECTOR = "detector"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a recording that must not be heard, [start_s, end_s)."""
+
+    start_s: float
+    """Seconds from the first frame, 0 or more."""
+    end_s: float
+    """Seconds from the first frame; ``math.inf`` for "to the end"."""
+    channel: Party | None = None
+    """The one party that is masked; None masks both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One row of ``calls``, as far as a reader may see it. Source: contract.md 6.2."""
+
+    id: CallId
+    recording_id: RecordingId | None
+    datasource: str
+    voicelocation: str | None
+    voicefilename: str | None
+    started_at: UnixMillis
+    duration_s: float
+    """Of the recording; of the call where nothing was recorded."""
+    direction: Direction
+    from_number: str
+    to_number: str
+    extension: str | None
+    channel: str | None
+    masked_spans: tuple[Span, ...]
+    """The effective list: sorted, merged, on frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What was found at ingest about the stored sound; serving trusts these and nothing else."""
+
+    codec: str
+    """A name from the table in ``audio/sources.py``, e.g. ``pcm_s16le``, ``ulaw``, ``gsm``, ``mp3``."""
+    container: str
+    """``wav``, ``raw``, ``mp3``, ``ogg`` or ``flac``."""
+    rate_hz: int
+    channels: int
+    """1 or 2."""
+    frames: int
+    """Decoded length, in frames."""
+    data_offset: int = 0
+    """Where the sound begins, in bytes (``wav`` and ``raw``)."""
+    data_size: int = 0
+    """How many bytes of sound there are (``wav`` and ``raw``)."""
+    block_align: int = 0
+    """Bytes of one block of the codec (``wav`` and ``raw``)."""
+    memory_frames: int = 0
+    """How far a decoder remembers: a mask is lengthened by so many frames (threats.md T17)."""
+    repaired: str | None = None
+    """What was mended, for people; None where nothing had to be."""
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The stored sound that one or more calls share."""
+
+    id: RecordingId
+    datasource: str
+    voicelocation: str
+    voicefilename: str
+    store_id: str
+    object_key: str
+    size_bytes: int
+    sha256: str
+    """Hex, of the stored bytes as they came in."""
+    content_version: int
+    """Grows when the stored bytes are replaced."""
+    state: RecordingState
+    reason: str | None
+    """Why it is unplayable; None where it is not."""
+    facts: SourceFacts | None
+    """None where it is unplayable."""
+    ready_at: UnixMillis
+    """Not served before: end of the last call plus the settle time (threats.md T24)."""
+    mask_revision: int
+    spans: tuple[Span, ...]
+    """The active spans as stored and sealed; not yet on frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of the directory that somebody may reach. Empty reaches nothing."""
+
+    everything: bool = False
+    site_ids: frozenset[str] = frozenset()
+    group_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whose credentials were verified."""
+
+    web_user_id: WebUserId
+    username: str
+    role: Role
+    reach: Scope
+    """What was given to this user; ``access/policy.py`` narrows it per action."""
+    via: str
+    """``basic`` or ``api_key``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSpec:
+    """An output that somebody chose."""
+
+    format: str
+    """A name from the table in ``audio/formats.py``, e.g. ``wav``, ``wav-ulaw``, ``mp3``."""
+    channels: OutputChannels = OutputChannels.BOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token allows: one recording, as one output, for one web user, for a while."""
+
+    voicelocation: str
+    recording_id: RecordingId
+    spec: AudioSpec
+    web_user_id: WebUserId
+    mask_revision: int
+    """The revision at issue; whoever serves must know at least this one."""
+    issued_at: UnixMillis
+    expires_at: UnixMillis
+    token_id: str
+    """Unique, 24 hex digits; what is burned where ``single_use``."""
+    single_use: bool = False

@@ -1,0 +1,1 @@
+"""Where recordings lie: local disk now, other stores behind the same protocol."""

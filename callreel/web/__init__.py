@@ -1,0 +1,1 @@
+"""The HTTP edge: two small applications, the web application and Echo."""
