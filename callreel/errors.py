@@ -23,6 +23,7 @@ to an exit code.
     ├── Conflict                  contradicts what is stored
     ├── TooManyRequests           has retry_after_s
     ├── Unavailable               database, store, spans, key or a render is away; has retry_after_s
+    │   └── MaskChanged           a mask arrived while sound was being sent: the answer is broken off
     └── ConfigurationError        the installation is wrong; names what to mend
         └── DatabaseNewer         the database was written by a newer Callreel
 """
@@ -180,6 +181,13 @@ class Unavailable(CallreelError):
     def __init__(self, message: str, *, retry_after_s: int = 5, **fields: object) -> None:
         super().__init__(message, **fields)
         self.retry_after_s = max(1, retry_after_s)
+
+
+class MaskChanged(Unavailable):
+    """A mask of this recording changed while it was being sent; what follows would be of another
+    revision, so the answer is broken off and never joined."""
+
+    code = "mask_changed"
 
 
 class ConfigurationError(CallreelError):

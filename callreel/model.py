@@ -179,7 +179,9 @@ class Recording:
     """Not served before: end of the last call plus the settle time (threats.md T24)."""
     mask_revision: int
     spans: tuple[Span, ...]
-    """The active spans as stored and sealed; not yet on frames."""
+    """The active spans as stored; not yet on frames."""
+    mask_seal: str
+    """The MAC over revision and spans; whoever serves compares it first (``access/keys.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +230,17 @@ class Grant:
     token_id: str
     """Unique, 24 hex digits; what is burned where ``single_use``."""
     single_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebUser:
+    """A web user as stored; the hash never leaves ``access``."""
+
+    id: WebUserId
+    username: str
+    role: Role
+    password_hash: str
+    password_version: int
+    """Grows with every change of the password; what was verified under an older one is void."""
+    disabled: bool
+    reach: Scope
