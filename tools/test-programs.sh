@@ -1,0 +1,25 @@
+#!/bin/sh
+# Find the programs that tests compile or run clients with; install them where that is allowed.
+set -eu
+
+missing=
+for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl; do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
+done
+# The runtime alone lacks the part of the class library that a C# program of today refers to.
+case "$missing" in *mono*) missing="$missing libmono-system-core4.0-cil" ;; esac
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing for the tests:$missing"
+    # shellcheck disable=SC2086  # one word per package
+    if DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null 2>&1; then
+        exit 0
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086  # as above
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null
+    exit 0
+fi
+echo "The tests need these Debian packages:$missing. As root: apt-get install$missing" >&2
+exit 1
