@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # An environment that looks like somebody else's must not leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Every file is pinned by hash, so where pip finds it does not matter; no build fetches anything.
 INSTALL_US := $(PIP) install --no-deps --no-index --no-build-isolation --editable .
 
@@ -63,8 +63,8 @@ clean: ## remove what make and the tools made, but not demo data
 $(BIN)/python:
 	@command -v '$(PYTHON)' >/dev/null || \
 	  { echo "There is no '$(PYTHON)'. Install Python 3.11 or newer, or say where: make PYTHON=/path/to/python3"; exit 1; }
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "'$(PYTHON)' is $$('$(PYTHON)' --version 2>&1); Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "'$(PYTHON)' is $$('$(PYTHON)' --version 2>&1 | head -n 1); Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
 	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "'$(PYTHON)' cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 1; }
 	@'$(PYTHON)' -m venv $(VENV)
