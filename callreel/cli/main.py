@@ -1,0 +1,37 @@
+"""The ``callreel`` command: every group of subcommands in one list."""
+
+from __future__ import annotations
+
+import click
+
+from callreel import __version__
+from callreel.cli.client import calls_command, fetch_command
+from callreel.cli.demo import demo_command
+from callreel.cli.imports import import_group, watch_command
+from callreel.cli.serve import serve_command
+from callreel.cli.setup import init_command, migrate_command, site_group
+from callreel.cli.users import key_group, user_group
+
+COMMANDS: tuple[click.Command, ...] = (
+    init_command,
+    serve_command,
+    migrate_command,
+    user_group,
+    key_group,
+    site_group,
+    import_group,
+    watch_command,
+    calls_command,
+    fetch_command,
+    demo_command,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="callreel")
+def main() -> None:
+    """Find, serve and protect recordings of telephone calls."""
+
+
+for _command in COMMANDS:
+    main.add_command(_command)

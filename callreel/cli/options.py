@@ -1,0 +1,74 @@
+"""What every command shares: the data folder, the way errors reach a person, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from callreel.errors import (
+    BadRequest,
+    CallreelError,
+    ConfigurationError,
+    Conflict,
+    NotFound,
+    Unavailable,
+)
+from callreel.settings import Settings, load_settings
+
+EXIT_CODES: dict[type[CallreelError], int] = {
+    ConfigurationError: 2,
+    BadRequest: 2,
+    Conflict: 2,
+    NotFound: 5,
+    Unavailable: 3,
+}
+"""From error to exit code, first match wins; 1 for the rest. ``docs/operations.md`` repeats it."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+data_option = click.option(
+    "--data",
+    "data_dir",
+    envvar="CALLREEL_DATA",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data folder (or CALLREEL_DATA).",
+)
+
+
+def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn an error of ours into lines on standard error and a documented exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except CallreelError as error:
+            for line in error.message.splitlines():
+                click.echo(f"callreel: {line}", err=True)
+            codes = (code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+            sys.exit(next(codes, 1))
+
+    return run
+
+
+def settings_of(
+    data_dir: Path, overrides: Mapping[str, Mapping[str, object]] | None = None
+) -> Settings:
+    """The settings of a data folder that exists.
+
+    Raises:
+        ConfigurationError: There is no such folder, or a setting is wrong.
+    """
+    if not data_dir.is_dir():
+        raise ConfigurationError(
+            f"There is no data folder at {data_dir}. Run 'callreel init --data {data_dir}' first."
+        )
+    return load_settings(data_dir, os.environ, overrides)

@@ -1,0 +1,236 @@
+"""Calls and recordings: find one within a Scope, write them so that repeating changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from callreel.db import changes, directory
+from callreel.db.rows import (
+    calls_of_rows,
+    in_scope,
+    recording_of_row,
+    select_calls,
+)
+from callreel.db.schema import call_records, recordings
+from callreel.model import (
+    Call,
+    CallId,
+    Direction,
+    Disposition,
+    Recording,
+    RecordingId,
+    RecordingState,
+    Scope,
+    SourceFacts,
+    UnixMillis,
+)
+
+Outcome = Literal["new", "changed", "same"]
+"""What a write did."""
+
+FACT_COLUMNS = (
+    "codec",
+    "container",
+    "rate_hz",
+    "channels",
+    "frames",
+    "data_offset",
+    "data_size",
+    "block_align",
+    "memory_frames",
+    "repaired",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call to write; the id tells it from every other."""
+
+    id: CallId
+    site_id: str
+    datasource: str
+    voicelocation: str | None
+    voicefilename: str | None
+    recording_id: RecordingId | None
+    started_at: UnixMillis
+    duration_s: float
+    """Of the call."""
+    direction: Direction
+    from_number: str
+    to_number: str
+    extension: str | None
+    channel: str | None
+    disposition: Disposition
+    linked_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecording:
+    """A recording to write, whose bytes are durable in their store already."""
+
+    id: RecordingId
+    datasource: str
+    voicelocation: str
+    voicefilename: str
+    store_id: str
+    object_key: str
+    size_bytes: int
+    sha256: str
+    state: RecordingState
+    reason: str | None
+    facts: SourceFacts | None
+    started_at: UnixMillis
+    """The instant of the first frame, as far as this writer knows."""
+    ready_at: UnixMillis
+
+
+def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
+    """One call within a scope."""
+    wanted = select_calls().where(call_records.c.id == call_id, in_scope(scope))
+    return next(iter(calls_of_rows(conn, conn.execute(wanted).all())), None)
+
+
+def find_recording(conn: Connection, scope: Scope, recording_id: RecordingId) -> Recording | None:
+    """A recording of which at least one call is within the scope."""
+    mine = select(call_records.c.id).where(
+        call_records.c.recording_id == recording_id, in_scope(scope)
+    )
+    wanted = select(recordings).where(recordings.c.id == recording_id, mine.exists())
+    row = conn.execute(wanted).first()
+    return None if row is None else recording_of_row(conn, row)
+
+
+def find_recording_by_names(
+    conn: Connection, scope: Scope, datasource: str, voicelocation: str, voicefilename: str
+) -> Recording | None:
+    """The recording that a call within the scope names so; names compare as text, exactly."""
+    wanted = (
+        select(recordings)
+        .select_from(call_records.join(recordings, recordings.c.id == call_records.c.recording_id))
+        .where(
+            call_records.c.voicefilename == voicefilename,
+            call_records.c.voicelocation == voicelocation,
+            call_records.c.datasource == datasource,
+            in_scope(scope),
+        )
+        .limit(1)
+    )
+    row = conn.execute(wanted).first()
+    return None if row is None else recording_of_row(conn, row)
+
+
+def mask_revision(conn: Connection, recording_id: RecordingId) -> int | None:
+    """The mask revision of a recording, by one indexed look-up; None where there is none."""
+    return conn.execute(
+        select(recordings.c.mask_revision).where(recordings.c.id == recording_id)
+    ).scalar()
+
+
+def put_recording(conn: Connection, recording: NewRecording, seal: str, now: UnixMillis) -> Outcome:
+    """Write a recording; the same again changes nothing, other bytes are a new content version.
+
+    Args:
+        conn: A write transaction.
+        recording: What to write.
+        seal: The seal over its empty mask at revision 1; used where it is new.
+        now: The time of writing.
+    """
+    values = _recording_values(recording)
+    row = conn.execute(select(recordings).where(recordings.c.id == recording.id)).first()
+    if row is None:
+        conn.execute(
+            insert(recordings).values(
+                **values,
+                id=recording.id,
+                content_version=1,
+                started_at=recording.started_at,
+                ready_at=recording.ready_at,
+                mask_revision=1,
+                mask_seal=seal,
+                created_at=now,
+            )
+        )
+        changes.record(conn, now, "recording", recording_id=recording.id)
+        return "new"
+    known = row._mapping
+    times = {
+        "started_at": min(known["started_at"], recording.started_at),
+        "ready_at": max(known["ready_at"], recording.ready_at),
+    }
+    other_bytes = known["sha256"] != recording.sha256
+    if other_bytes:
+        times["content_version"] = known["content_version"] + 1
+    differs = _differs(known, values)
+    if differs or _differs(known, times):
+        conn.execute(
+            update(recordings).where(recordings.c.id == recording.id).values(**values, **times)
+        )
+    if not differs:
+        return "same"
+    changes.record(conn, now, "recording", recording_id=recording.id)
+    return "changed"
+
+
+def _recording_values(recording: NewRecording) -> dict[str, object]:
+    facts = asdict(recording.facts) if recording.facts else dict.fromkeys(FACT_COLUMNS)
+    return {
+        "datasource": recording.datasource,
+        "voicelocation": recording.voicelocation,
+        "voicefilename": recording.voicefilename,
+        "store_id": recording.store_id,
+        "object_key": recording.object_key,
+        "size_bytes": recording.size_bytes,
+        "sha256": recording.sha256,
+        "state": recording.state.value,
+        "reason": recording.reason,
+        **facts,
+    }
+
+
+def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
+    """Write a call; the same again changes nothing.
+
+    The user and the channel it names come into the directory of its site. A recording once known is
+    not lost by writing the call again without one.
+    """
+    values: dict[str, object] = {
+        **asdict(call),
+        "direction": call.direction.value,
+        "disposition": call.disposition.value,
+        "directory_user_id": directory.ensure_user(conn, call.site_id, call.extension),
+        "channel_id": directory.ensure_channel(conn, call.site_id, call.channel),
+    }
+    row = conn.execute(select(call_records).where(call_records.c.id == call.id)).first()
+    if row is None:
+        conn.execute(insert(call_records).values(**values, created_at=now))
+        changes.record(conn, now, "call", call_id=call.id, recording_id=call.recording_id)
+        return "new"
+    known = row._mapping
+    if call.recording_id is None and known["recording_id"] is not None:
+        for name in ("recording_id", "voicelocation", "voicefilename"):
+            values[name] = known[name]
+    if not _differs(known, values):
+        return "same"
+    conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
+    changes.record(conn, now, "call", call_id=call.id, recording_id=call.recording_id)
+    return "changed"
+
+
+def _differs(known: RowMapping, values: Mapping[str, object]) -> bool:
+    return any(known[name] != value for name, value in values.items())
+
+
+def delete_recording(conn: Connection, recording_id: RecordingId, now: UnixMillis) -> bool:
+    """Mark a recording as deleted by retention; its calls stay. False where it was already."""
+    changed = conn.execute(
+        update(recordings)
+        .where(recordings.c.id == recording_id, recordings.c.state != RecordingState.DELETED.value)
+        .values(state=RecordingState.DELETED.value)
+    )
+    if changed.rowcount:
+        changes.record(conn, now, "recording", recording_id=recording_id)
+    return bool(changed.rowcount)

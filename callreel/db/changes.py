@@ -1,0 +1,96 @@
+"""The feed of changes: every new or changed call, recording and mask, in the order of commits.
+
+Numbers are drawn under a lock that is held until the commit, so that a reader who has seen number n
+has seen everything up to n. SQLite has one writer anyway. Source: contract.md 6.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, func, insert, or_, select
+
+from callreel.db.database import CHANGES_LOCK
+from callreel.db.rows import in_scope
+from callreel.db.schema import call_records, changes
+from callreel.errors import BadRequest
+from callreel.model import Scope, UnixMillis
+
+ChangeKind = Literal["call", "recording", "mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the feed; what changed is fetched by its id."""
+
+    kind: ChangeKind
+    at: UnixMillis
+    call_id: str | None
+    recording_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """A stretch of the feed."""
+
+    items: tuple[Change, ...]
+    next: str
+    """The cursor to go on from; at the end of the feed it gives what comes later."""
+
+
+def record(
+    conn: Connection,
+    at: UnixMillis,
+    kind: ChangeKind,
+    *,
+    call_id: str | None = None,
+    recording_id: str | None = None,
+) -> None:
+    """Add an entry, within the transaction that makes the change."""
+    hold_order(conn)
+    conn.execute(
+        insert(changes).values(at=at, kind=kind, call_id=call_id, recording_id=recording_id)
+    )
+
+
+def hold_order(conn: Connection) -> None:
+    """Let no other transaction add an entry until this one ends; SQLite has one writer anyway."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(CHANGES_LOCK)))
+
+
+def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) -> ChangePage:
+    """Entries behind a cursor, about calls within the scope and their recordings.
+
+    Args:
+        conn: A read transaction.
+        scope: Whose feed it is.
+        since: ``next`` of an earlier page; None for the beginning.
+        limit: How many at the most.
+
+    Raises:
+        BadRequest: The cursor is not one of ours.
+    """
+    after = 0
+    if since is not None:
+        if not (since.isascii() and since.isdigit() and len(since) <= 18):
+            raise BadRequest("since: this cursor is not one that this server gave out.")
+        after = int(since)
+    mine = select(call_records.c.id).where(
+        or_(
+            call_records.c.id == changes.c.call_id,
+            call_records.c.recording_id == changes.c.recording_id,
+        ),
+        in_scope(scope),
+    )
+    rows = conn.execute(
+        select(changes)
+        .where(changes.c.seq > after, mine.exists())
+        .order_by(changes.c.seq)
+        .limit(limit)
+    ).all()
+    items = tuple(
+        Change(row.kind, UnixMillis(row.at), row.call_id, row.recording_id) for row in rows
+    )
+    return ChangePage(items, str(rows[-1].seq if rows else after))

@@ -1,0 +1,221 @@
+"""The directory: sites, their datasources, groups, users and channels; stores and voicelocations."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from callreel.db.schema import (
+    channels,
+    datasources,
+    directory_users,
+    groups,
+    sites,
+    stores,
+    voicelocations,
+)
+from callreel.errors import BadRequest, NotFound
+
+DEFAULT_PAD_S = 0.5
+"""Source: contract.md 4.3."""
+DEFAULT_SETTLE_S = 30.0
+"""How long after a call its recording waits for late signals. Source: threats.md T24."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site and how it masks."""
+
+    id: str
+    name: str
+    default_voicelocation: str | None
+    """Used where a call names none."""
+    timezone: str
+    pad_s: float
+    max_span_s: float | None
+    settle_s: float
+
+
+def _id(kind: str, *parts: str) -> str:
+    # Derived, so that imports in any order and run again give the same directory.
+    text = "\0".join((kind, *parts)).encode("utf-8", "surrogatepass")
+    return kind + hashlib.sha256(text).hexdigest()[:20]
+
+
+def _site_of_row(row: object) -> Site:
+    return Site(**row._mapping)  # type: ignore[attr-defined]  # a Row; its columns are Site's fields
+
+
+def list_sites(conn: Connection) -> tuple[Site, ...]:
+    """Every site, by name."""
+    rows = conn.execute(select(sites).order_by(sites.c.name, sites.c.id))
+    return tuple(_site_of_row(row) for row in rows)
+
+
+def find_site(conn: Connection, id_or_name: str) -> Site:
+    """A site by its id or its name.
+
+    Raises:
+        NotFound: There is none, or two have this name.
+    """
+    row = conn.execute(select(sites).where(sites.c.id == id_or_name)).first()
+    if row is None:
+        rows = conn.execute(select(sites).where(sites.c.name == id_or_name)).all()
+        if len(rows) != 1:
+            known = ", ".join(site.name for site in list_sites(conn)) or "none yet"
+            raise NotFound(f"There is no one site {id_or_name!r}; known: {known}.")
+        row = rows[0]
+    return _site_of_row(row)
+
+
+def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site:
+    """The site of this id; made with default settings where it is new."""
+    row = conn.execute(select(sites).where(sites.c.id == site_id)).first()
+    if row is None:
+        conn.execute(
+            insert(sites).values(
+                id=site_id,
+                name=name or site_id,
+                timezone="UTC",
+                pad_s=DEFAULT_PAD_S,
+                settle_s=DEFAULT_SETTLE_S,
+            )
+        )
+        row = conn.execute(select(sites).where(sites.c.id == site_id)).one()
+    return _site_of_row(row)
+
+
+def set_site(conn: Connection, site: Site) -> None:
+    """Write the settings of a site that exists.
+
+    Raises:
+        BadRequest: A setting is out of range.
+    """
+    if (
+        site.pad_s < 0
+        or site.settle_s < 0
+        or (site.max_span_s is not None and site.max_span_s <= 0)
+    ):
+        raise BadRequest("pad_s and settle_s are 0 or more, max_span_s is more than 0.")
+    conn.execute(
+        update(sites)
+        .where(sites.c.id == site.id)
+        .values(
+            name=site.name,
+            default_voicelocation=site.default_voicelocation,
+            timezone=site.timezone,
+            pad_s=site.pad_s,
+            max_span_s=site.max_span_s,
+            settle_s=site.settle_s,
+        )
+    )
+
+
+def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = None) -> Site:
+    """The site that a datasource feeds; an unknown datasource becomes a site of its own.
+
+    Args:
+        conn: A write transaction.
+        datasource: Its name.
+        site_id: The site it feeds where it is new; None makes one of the same id.
+    """
+    row = conn.execute(select(datasources).where(datasources.c.id == datasource)).first()
+    if row is not None:
+        return ensure_site(conn, row.site_id)
+    site = ensure_site(conn, site_id or datasource)
+    conn.execute(insert(datasources).values(id=datasource, site_id=site.id))
+    return site
+
+
+def ensure_group(conn: Connection, site_id: str, name: str) -> str:
+    """The id of a group of a site; made where it is new."""
+    group_id = _id("g", site_id, name)
+    if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
+        conn.execute(insert(groups).values(id=group_id, site_id=site_id, name=name))
+    return group_id
+
+
+def ensure_user(conn: Connection, site_id: str, extension: str | None) -> str | None:
+    """The id of the user behind an extension of a site; made where it is new; None for None."""
+    if not extension:
+        return None
+    user_id = _id("u", site_id, extension)
+    known = select(directory_users.c.id).where(directory_users.c.id == user_id)
+    if conn.execute(known).first() is None:
+        conn.execute(
+            insert(directory_users).values(
+                id=user_id, site_id=site_id, extension=extension, name=extension
+            )
+        )
+    return user_id
+
+
+def set_user(
+    conn: Connection, site_id: str, extension: str, *, name: str, group_id: str | None
+) -> str:
+    """Name a user of the directory and put them into a group; made where new."""
+    user_id = ensure_user(conn, site_id, extension)
+    if user_id is None:
+        raise BadRequest("extension: must not be empty.")
+    conn.execute(
+        update(directory_users)
+        .where(directory_users.c.id == user_id)
+        .values(name=name, group_id=group_id)
+    )
+    return user_id
+
+
+def ensure_channel(conn: Connection, site_id: str, name: str | None) -> str | None:
+    """The id of a channel of a site; made where it is new; None for None."""
+    if not name:
+        return None
+    channel_id = _id("k", site_id, name)
+    known = select(channels.c.id).where(channels.c.id == channel_id)
+    if conn.execute(known).first() is None:
+        conn.execute(insert(channels).values(id=channel_id, site_id=site_id, name=name))
+    return channel_id
+
+
+def ensure_store(conn: Connection, store_id: str, uri: str, *, read_only: bool) -> None:
+    """Make a store known; one that is known keeps its address."""
+    known = select(stores.c.id).where(stores.c.id == store_id)
+    if conn.execute(known).first() is None:
+        conn.execute(insert(stores).values(id=store_id, uri=uri, read_only=read_only))
+
+
+def find_store(conn: Connection, store_id: str) -> tuple[str, bool] | None:
+    """Address of a store, and whether it is read-only."""
+    row = conn.execute(select(stores).where(stores.c.id == store_id)).first()
+    return None if row is None else (row.uri, row.read_only)
+
+
+def ensure_voicelocation(
+    conn: Connection, voicelocation: str, store_id: str, echo_url: str | None = None
+) -> None:
+    """Make a voicelocation known; one that is known is left as it is."""
+    known = select(voicelocations.c.id).where(voicelocations.c.id == voicelocation)
+    if conn.execute(known).first() is None:
+        conn.execute(
+            insert(voicelocations).values(id=voicelocation, store_id=store_id, echo_url=echo_url)
+        )
+
+
+def set_echo_url(conn: Connection, voicelocation: str, url: str | None) -> None:
+    """Set the address of the Echo that serves a voicelocation; None is the server's own.
+
+    Raises:
+        NotFound: There is no such voicelocation.
+    """
+    changed = conn.execute(
+        update(voicelocations).where(voicelocations.c.id == voicelocation).values(echo_url=url)
+    )
+    if not changed.rowcount:
+        raise NotFound(f"There is no voicelocation {voicelocation!r}.")
+
+
+def echo_url(conn: Connection, voicelocation: str) -> str | None:
+    """The configured Echo address of a voicelocation; None where it has none of its own."""
+    found = select(voicelocations.c.echo_url).where(voicelocations.c.id == voicelocation)
+    return conn.execute(found).scalar()

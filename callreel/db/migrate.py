@@ -1,0 +1,60 @@
+"""Bring a database to this version's schema, or say why it can't be used. Alembic does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from callreel.errors import ConfigurationError, DatabaseNewer
+
+SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    return config
+
+
+def upgrade(conn: Connection) -> None:
+    """Run every migration that is missing, inside the caller's transaction.
+
+    Raises:
+        DatabaseNewer: The database names a revision that this version does not know.
+    """
+    _require_known(conn)
+    config = _config()
+    config.attributes["connection"] = conn
+    command.upgrade(config, "head")
+
+
+def require_current(conn: Connection) -> None:
+    """Refuse a database that is not at this version's schema.
+
+    Raises:
+        DatabaseNewer: A newer Callreel wrote it.
+        ConfigurationError: It is older, or empty.
+    """
+    found = _require_known(conn)
+    if found != ScriptDirectory.from_config(_config()).get_current_head():
+        raise ConfigurationError(
+            "The database has an older schema (or none); run 'callreel migrate' with this data folder."
+        )
+
+
+def _require_known(conn: Connection) -> str | None:
+    found = MigrationContext.configure(conn).get_current_revision()
+    known = {
+        revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()
+    }
+    if found is not None and found not in known:
+        raise DatabaseNewer(
+            f"The database has schema {found}, which a newer Callreel wrote; run that version, "
+            "or restore the backup taken before the upgrade."
+        )
+    return found

@@ -1,0 +1,271 @@
+"""Every table, once, for both dialects. Migrations in ``migrations/`` bring a database to this.
+
+Instants are unix milliseconds (``*_at``), seconds are doubles, ids are text. The rows that writers
+use are in ``call_records``; integrators read the view ``calls`` (contract.md section 5), which the
+migrations make.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite counts rows by itself only where the key is a plain INTEGER.
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("default_voicelocation", Text),
+    Column("timezone", Text, nullable=False),
+    Column("pad_s", Double, nullable=False),
+    Column("max_span_s", Double),
+    Column("settle_s", Double, nullable=False),
+)
+
+datasources = Table(
+    "datasources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("site_id", "name"),
+)
+
+directory_users = Table(
+    "directory_users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("group_id", Text, ForeignKey("groups.id")),
+    Column("extension", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("site_id", "extension"),
+    Index(None, "group_id"),
+    Index(None, "extension"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("site_id", "name"),
+    Index(None, "name"),
+)
+
+stores = Table(
+    "stores",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+)
+
+voicelocations = Table(
+    "voicelocations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("echo_url", Text),
+    Column("store_id", Text, ForeignKey("stores.id"), nullable=False),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("datasource", Text, nullable=False),
+    Column("voicelocation", Text, ForeignKey("voicelocations.id"), nullable=False),
+    Column("voicefilename", Text, nullable=False),
+    Column("store_id", Text, ForeignKey("stores.id"), nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("content_version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("codec", Text),
+    Column("container", Text),
+    Column("rate_hz", Integer),
+    Column("channels", Integer),
+    Column("frames", BigInteger),
+    Column("data_offset", BigInteger),
+    Column("data_size", BigInteger),
+    Column("block_align", Integer),
+    Column("memory_frames", Integer),
+    Column("repaired", Text),
+    Column("agent_channel", Text),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ready_at", BigInteger, nullable=False),
+    Column("mask_revision", Integer, nullable=False),
+    Column("mask_seal", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("datasource", "voicelocation", "voicefilename"),
+    Index(None, "sha256"),
+    CheckConstraint("state IN ('ready', 'unplayable', 'deleted')", name="state_known"),
+)
+
+call_records = Table(
+    "call_records",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("datasource", Text, ForeignKey("datasources.id"), nullable=False),
+    Column("voicelocation", Text),
+    Column("voicefilename", Text),
+    Column("recording_id", Text, ForeignKey("recordings.id")),
+    Column("started_at", BigInteger, nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("from_number", Text, nullable=False),
+    Column("to_number", Text, nullable=False),
+    Column("extension", Text),
+    Column("channel", Text),
+    Column("directory_user_id", Text, ForeignKey("directory_users.id")),
+    Column("channel_id", Text, ForeignKey("channels.id")),
+    Column("disposition", Text, nullable=False),
+    Column("linked_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "started_at", "id"),
+    Index(None, "site_id", "started_at", "id"),
+    Index(None, "voicefilename", "voicelocation", "datasource"),
+    Index(None, "recording_id"),
+    Index(None, "extension", "started_at", "id"),
+    Index(None, "from_number", "started_at", "id"),
+    Index(None, "to_number", "started_at", "id"),
+    Index(None, "directory_user_id", "started_at"),
+    Index(None, "channel_id", "started_at"),
+)
+
+web_users = Table(
+    "web_users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("username_folded", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("everything", Boolean, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("password_version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+web_user_reach = Table(
+    "web_user_reach",
+    metadata,
+    Column("web_user_id", Text, ForeignKey("web_users.id"), nullable=False),
+    Column("site_id", Text, ForeignKey("sites.id")),
+    Column("group_id", Text, ForeignKey("groups.id")),
+    Index(None, "web_user_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("web_user_id", Text, ForeignKey("web_users.id"), nullable=False),
+    Column("key_hash", Text, nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("directory_user_id", Text, ForeignKey("directory_users.id")),
+    Column("channel_id", Text, ForeignKey("channels.id")),
+    Column("at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("mute", Boolean, nullable=False),
+    Column("web_user_id", Text, ForeignKey("web_users.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "directory_user_id", "at"),
+    Index(None, "channel_id", "at"),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("recording_id", Text, ForeignKey("recordings.id"), nullable=False),
+    Column("start_s", Double, nullable=False),
+    Column("end_s", Double),
+    Column("channel", Text),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("actor", Text),
+    Column("state", Text, nullable=False),
+    Column("signal_on_id", Text, ForeignKey("signals.id")),
+    Column("signal_off_id", Text, ForeignKey("signals.id")),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "recording_id", "state"),
+    CheckConstraint("state IN ('active', 'removed')", name="state_known"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("address", Text),
+    Index(None, "object_id"),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("call_id", Text),
+    Column("recording_id", Text),
+    sqlite_autoincrement=True,
+)
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,134 @@
+"""Filter and Scope to one bound query, newest first, with keyset paging.
+
+A cursor is the place of the last row that was seen, so that pages neither miss nor repeat a call
+however many come in meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+
+from callreel.db.rows import calls_of_rows, in_scope, select_calls
+from callreel.db.schema import call_records, spans
+from callreel.errors import BadRequest
+from callreel.model import Call, Direction, Scope, UnixMillis
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """What is looked for; None leaves a field open."""
+
+    since: UnixMillis | None = None
+    """Started at this instant or later."""
+    until: UnixMillis | None = None
+    """Started before this instant."""
+    party: str | None = None
+    """A number on either side: whole, or its beginning (``0161*``), or its end (``*0192``)."""
+    ext: str | None = None
+    """The extension, whole."""
+    direction: Direction | None = None
+    datasource: str | None = None
+    rec: bool | None = None
+    """Whether it has a recording."""
+    mask: bool | None = None
+    """Whether something in it is masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """A stretch of a list."""
+
+    items: tuple[Call, ...]
+    next: str | None
+    """The cursor of the next page; None at the end."""
+
+
+def search_calls(
+    conn: Connection, scope: Scope, wanted: CallFilter, limit: int, cursor: str | None
+) -> CallPage:
+    """A page of calls, newest first.
+
+    Args:
+        conn: A read transaction.
+        scope: Only calls within it.
+        wanted: The filter.
+        limit: How many at the most, 1 or more.
+        cursor: ``next`` of the page before; None for the first.
+
+    Raises:
+        BadRequest: The cursor is not one of ours.
+
+    Cost: one query for the rows and one for their spans, whatever the page.
+    """
+    query = select_calls().where(in_scope(scope), *_conditions(wanted))
+    if cursor is not None:
+        started_at, call_id = _read_cursor(cursor)
+        query = query.where(
+            or_(
+                call_records.c.started_at < started_at,
+                and_(call_records.c.started_at == started_at, call_records.c.id < call_id),
+            )
+        )
+    query = query.order_by(call_records.c.started_at.desc(), call_records.c.id.desc())
+    rows = conn.execute(query.limit(limit + 1)).all()
+    items = calls_of_rows(conn, rows[:limit])
+    more = len(rows) > limit
+    return CallPage(items, _make_cursor(items[-1]) if more else None)
+
+
+def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    c = call_records.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        found.append(c.started_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(c.started_at < wanted.until)
+    if wanted.party is not None:
+        sides = (c.from_number, c.to_number)
+        found.append(or_(*(_matches(side, wanted.party) for side in sides)))
+    if wanted.ext is not None:
+        found.append(c.extension == wanted.ext)
+    if wanted.direction is not None:
+        found.append(c.direction == wanted.direction.value)
+    if wanted.datasource is not None:
+        found.append(c.datasource == wanted.datasource)
+    if wanted.rec is not None:
+        found.append(c.recording_id.is_not(None) if wanted.rec else c.recording_id.is_(None))
+    if wanted.mask is not None:
+        masked = exists(
+            select(spans.c.id).where(
+                spans.c.recording_id == c.recording_id, spans.c.state == "active"
+            )
+        )
+        found.append(masked if wanted.mask else ~masked)
+    return found
+
+
+def _matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    # One star at one end is ours; % and _ of LIKE are escaped by SQLAlchemy.
+    if pattern.endswith("*") and len(pattern) > 1:
+        return column.startswith(pattern[:-1], autoescape=True)
+    if pattern.startswith("*") and len(pattern) > 1:
+        return column.endswith(pattern[1:], autoescape=True)
+    return column == pattern
+
+
+def _make_cursor(last: Call) -> str:
+    text = f"{last.started_at}|{last.id}".encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", True)
+        started_at, bar, call_id = raw.decode("ascii").partition("|")
+        number = int(started_at)
+        if not bar or abs(number) > 2**62:
+            raise ValueError
+    except (binascii.Error, ValueError):
+        raise BadRequest("cursor: this is not one that this server gave out.") from None
+    return number, call_id

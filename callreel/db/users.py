@@ -1,0 +1,218 @@
+"""Web users, what each may reach, and their API keys."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from callreel.db.schema import api_keys, web_user_reach, web_users
+from callreel.errors import BadRequest, Conflict, NotFound
+from callreel.model import Role, Scope, UnixMillis, WebUser, WebUserId
+
+MAX_NAME_CHARS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is listed; the secret is not stored."""
+
+    id: str
+    username: str
+    label: str
+    created_at: UnixMillis
+    disabled: bool
+
+
+def add_user(
+    conn: Connection,
+    username: str,
+    role: Role,
+    password_hash: str,
+    reach: Scope,
+    now: UnixMillis,
+) -> WebUserId:
+    """Add a web user.
+
+    Raises:
+        BadRequest: The name is empty, too long, or holds a colon or a control character.
+        Conflict: The name is taken; upper and lower case count alike.
+    """
+    # Basic cuts name and password at the first colon (RFC 7617, section 2).
+    if not username or ":" in username or len(username) > MAX_NAME_CHARS:
+        raise BadRequest(f"user name: 1 to {MAX_NAME_CHARS} characters, without a colon.")
+    if username != username.strip() or not username.isprintable():
+        raise BadRequest("user name: no blanks at the ends and no control characters.")
+    if by_name(conn, username) is not None:
+        raise Conflict(f"There is a user {username!r} already.")
+    user_id = WebUserId("w" + secrets.token_hex(8))
+    conn.execute(
+        insert(web_users).values(
+            id=user_id,
+            username=username,
+            username_folded=username.casefold(),
+            password_hash=password_hash,
+            role=role.value,
+            everything=reach.everything,
+            password_version=1,
+            created_at=now,
+        )
+    )
+    set_reach(conn, user_id, reach)
+    return user_id
+
+
+def set_reach(conn: Connection, user_id: WebUserId, reach: Scope) -> None:
+    """Replace what a user may reach."""
+    conn.execute(delete(web_user_reach).where(web_user_reach.c.web_user_id == user_id))
+    for site_id in sorted(reach.site_ids):
+        conn.execute(insert(web_user_reach).values(web_user_id=user_id, site_id=site_id))
+    for group_id in sorted(reach.group_ids):
+        conn.execute(insert(web_user_reach).values(web_user_id=user_id, group_id=group_id))
+    conn.execute(
+        update(web_users).where(web_users.c.id == user_id).values(everything=reach.everything)
+    )
+
+
+def by_name(conn: Connection, username: str) -> WebUser | None:
+    """The user of this name; upper and lower case count alike."""
+    return _find(conn, web_users.c.username_folded == username.casefold())
+
+
+def by_id(conn: Connection, web_user_id: WebUserId) -> WebUser | None:
+    """The user of this id."""
+    return _find(conn, web_users.c.id == web_user_id)
+
+
+def by_api_key(conn: Connection, key_hash: str) -> WebUser | None:
+    """The user whose living API key has this hash."""
+    owner = select(api_keys.c.web_user_id).where(
+        api_keys.c.key_hash == key_hash, api_keys.c.disabled_at.is_(None)
+    )
+    return _find(conn, web_users.c.id == owner.scalar_subquery())
+
+
+def _find(conn: Connection, condition: object) -> WebUser | None:
+    joined = web_users.outerjoin(web_user_reach, web_user_reach.c.web_user_id == web_users.c.id)
+    rows = conn.execute(
+        select(web_users, web_user_reach.c.site_id, web_user_reach.c.group_id)
+        .select_from(joined)
+        .where(condition)  # type: ignore[arg-type]  # a column expression of this file
+    ).all()
+    if not rows:
+        return None
+    user = rows[0]
+    return WebUser(
+        id=WebUserId(user.id),
+        username=user.username,
+        role=Role(user.role),
+        password_hash=user.password_hash,
+        password_version=user.password_version,
+        disabled=user.disabled_at is not None,
+        reach=Scope(
+            everything=user.everything,
+            site_ids=frozenset(row.site_id for row in rows if row.site_id is not None),
+            group_ids=frozenset(row.group_id for row in rows if row.group_id is not None),
+        ),
+    )
+
+
+def list_users(conn: Connection) -> tuple[WebUser, ...]:
+    """Every user, by name."""
+    ids = conn.execute(select(web_users.c.id).order_by(web_users.c.username_folded)).scalars().all()
+    found = (by_id(conn, WebUserId(user_id)) for user_id in ids)
+    return tuple(user for user in found if user is not None)
+
+
+def set_password(conn: Connection, username: str, password_hash: str) -> None:
+    """Replace a password; whatever was verified under the old one is void.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    _change(
+        conn,
+        username,
+        password_hash=password_hash,
+        password_version=web_users.c.password_version + 1,
+    )
+
+
+def rehash(conn: Connection, web_user_id: WebUserId, old_hash: str, new_hash: str) -> None:
+    """Keep a stronger hash of the same password, unless it was changed meanwhile."""
+    conn.execute(
+        update(web_users)
+        .where(web_users.c.id == web_user_id, web_users.c.password_hash == old_hash)
+        .values(password_hash=new_hash)
+    )
+
+
+def disable(conn: Connection, username: str, now: UnixMillis) -> None:
+    """Shut a user out; tokens, keys and remembered logins included.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    _change(conn, username, disabled_at=now)
+
+
+def enable(conn: Connection, username: str) -> None:
+    """Let a user in again.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    _change(conn, username, disabled_at=None)
+
+
+def _change(conn: Connection, username: str, **values: object) -> None:
+    changed = conn.execute(
+        update(web_users).where(web_users.c.username_folded == username.casefold()).values(**values)
+    )
+    if not changed.rowcount:
+        raise NotFound(f"There is no user {username!r}.")
+
+
+def add_key(conn: Connection, username: str, key_hash: str, label: str, now: UnixMillis) -> str:
+    """Add an API key of a user; gives the key's id.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    user = by_name(conn, username)
+    if user is None:
+        raise NotFound(f"There is no user {username!r}.")
+    key_id = "a" + secrets.token_hex(6)
+    conn.execute(
+        insert(api_keys).values(
+            id=key_id, web_user_id=user.id, key_hash=key_hash, label=label, created_at=now
+        )
+    )
+    return key_id
+
+
+def revoke_key(conn: Connection, key_id: str, now: UnixMillis) -> None:
+    """End an API key.
+
+    Raises:
+        NotFound: There is no such key.
+    """
+    changed = conn.execute(update(api_keys).where(api_keys.c.id == key_id).values(disabled_at=now))
+    if not changed.rowcount:
+        raise NotFound(f"There is no API key {key_id!r}.")
+
+
+def list_keys(conn: Connection) -> tuple[ApiKey, ...]:
+    """Every API key, oldest first."""
+    rows = conn.execute(
+        select(api_keys, web_users.c.username)
+        .join(web_users, web_users.c.id == api_keys.c.web_user_id)
+        .order_by(api_keys.c.created_at, api_keys.c.id)
+    )
+    return tuple(
+        ApiKey(
+            row.id, row.username, row.label, UnixMillis(row.created_at), row.disabled_at is not None
+        )
+        for row in rows
+    )

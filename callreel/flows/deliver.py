@@ -1,0 +1,204 @@
+"""Sound is asked for with a token: verify, find who and what again, open, stream, and stop when a
+mask arrives. Source: contract.md section 3."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from callreel.access.keys import KeyRing
+from callreel.access.policy import Action, scope_for
+from callreel.access.tokens import verify
+from callreel.audio.formats import FORMATS
+from callreel.db import audit, calls, tokens, users
+from callreel.db.database import Database
+from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
+from callreel.flows.sound import OpenSound, Sound
+from callreel.model import Clock, Grant, Principal, Recording
+
+USED = "This address was good for one use, and was used."
+
+
+class Delivery:
+    """One answer of Echo, open until ``close``.
+
+    For HEAD it holds no sound and ``size`` may be None; for GET ``size`` is always known.
+    """
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        grant: Grant,
+        recording: Recording,
+        etag: str,
+        sound: OpenSound | None,
+        size: int | None,
+        address: str | None,
+    ) -> None:
+        self._deliver = deliver
+        self._grant = grant
+        self._recording = recording
+        self._sound = sound
+        self._address = address
+        self._closed = False
+        self._lock = threading.Lock()
+        chosen = FORMATS[grant.spec.format]
+        self.etag = etag
+        self.size = size
+        self.content_type = chosen.media_type
+        self.filename = f"call-{recording.id}{chosen.extensions[0]}"
+
+    def started(self) -> None:
+        """Called once, just before the first byte of a GET: burns a single-use token and records
+        that listening began.
+
+        Raises:
+            TokenUsed: The token was for one use, and somebody was first.
+        """
+        self._deliver.record_start(self._grant, self._recording, self._address)
+
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes [start, stop), each piece at most one second of sound, all of one revision.
+
+        Raises:
+            MaskChanged: The mask changed; break the answer off.
+            Unavailable: It can't be known whether it did.
+        """
+        if self._sound is None:
+            raise AssertionError("a HEAD has no sound to stream")
+        for part in self._sound.file.parts(start, stop):
+            # After the piece was made and right before it goes out: a span that came while it was
+            # being encoded must stop it.
+            self._deliver.require_unchanged(self._recording)
+            yield part.data
+
+    def close(self, bytes_sent: int = 0) -> None:
+        """Give back source and slot, and record how much was sent; may be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._sound is not None:
+            try:
+                self._sound.close()
+            finally:
+                self._deliver.record_end(self._grant, self._recording, bytes_sent, self._address)
+
+
+class Deliver:
+    """Opens what tokens grant."""
+
+    def __init__(
+        self,
+        db: Database,
+        keys: KeyRing,
+        sound: Sound,
+        clock: Clock,
+        *,
+        max_streams: int = 256,
+        on_audit_failure: Callable[[Exception], None],
+    ) -> None:
+        self._db = db
+        self._keys = keys
+        self._sound = sound
+        self._clock = clock
+        self._slots = threading.BoundedSemaphore(max_streams)
+        self._on_audit_failure = on_audit_failure
+
+    def open(self, token: str, *, head: bool, address: str | None) -> Delivery:
+        """What a token grants, ready to be sent.
+
+        Raises:
+            TokenRefused: Forged, altered, from the future, for another node; the user is disabled
+                or may not hear this any more.
+            TokenExpired, TokenUsed, RecordingDeleted: contract.md 3.2, 410.
+            NotReady, Unplayable, Unavailable: as ``Sound.open``; also when this node knows an older
+                mask revision than the token.
+        """
+        grant = verify(token, self._keys, self._clock())
+        recording = self._find(grant)
+        if recording.mask_revision < grant.mask_revision:
+            raise Unavailable(
+                "This node does not know the newest masks yet.",
+                recording_id=recording.id,
+                why="older mask revision than the token",
+            )
+        if head:
+            size = self._sound.known_size(recording, grant.spec)
+            etag = self._sound.etag(recording, grant.spec)
+            return Delivery(self, grant, recording, etag, None, size, address)
+        if not self._slots.acquire(blocking=False):
+            raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
+        try:
+            sound = self._sound.open(recording, grant.spec)
+        except BaseException:
+            self._slots.release()
+            raise
+        return Delivery(self, grant, recording, sound.etag, sound, sound.file.size, address)
+
+    def _find(self, grant: Grant) -> Recording:
+        with self._db.read() as conn:
+            user = users.by_id(conn, grant.web_user_id)
+            if user is None or user.disabled:
+                raise TokenRefused("user disabled")
+            principal = Principal(user.id, user.username, user.role, user.reach, "token")
+            scope = scope_for(principal, Action.HEAR)
+            recording = calls.find_recording(conn, scope, grant.recording_id)
+            if recording is None or recording.voicelocation != grant.voicelocation:
+                raise TokenRefused("not within the user's hearing any more")
+            if grant.single_use and tokens.is_burned(conn, grant.token_id):
+                raise TokenUsed(USED)
+        return recording
+
+    def require_unchanged(self, recording: Recording) -> None:
+        """Raise MaskChanged when the mask is not the one that ``recording`` was read with."""
+        with self._db.read() as conn:
+            revision = calls.mask_revision(conn, recording.id)
+        if revision != recording.mask_revision:
+            raise MaskChanged("A mask of this recording has changed; fetch it again.")
+
+    def record_start(self, grant: Grant, recording: Recording, address: str | None) -> None:
+        """Burn a single-use token and write down that listening began, in one transaction."""
+        with self._db.write() as conn:
+            if grant.single_use and not tokens.burn(conn, grant.token_id, grant.expires_at):
+                raise TokenUsed(USED)
+            audit.append(conn, self._entry("sound.start", grant, recording, address, {}))
+
+    def record_end(
+        self, grant: Grant, recording: Recording, bytes_sent: int, address: str | None
+    ) -> None:
+        """Give the slot back and write down how much was sent.
+
+        The sound has left: a database that is away now is told to the log, not to the listener.
+        """
+        self._slots.release()
+        try:
+            with self._db.write() as conn:
+                detail = {"bytes_sent": bytes_sent}
+                audit.append(conn, self._entry("sound.end", grant, recording, address, detail))
+        except Unavailable as error:
+            self._on_audit_failure(error)
+
+    def _entry(
+        self,
+        action: str,
+        grant: Grant,
+        recording: Recording,
+        address: str | None,
+        detail: dict[str, object],
+    ) -> audit.AuditEntry:
+        return audit.AuditEntry(
+            at=self._clock(),
+            actor=grant.web_user_id,
+            action=action,
+            object_id=recording.id,
+            decision="allowed",
+            detail={
+                "token_id": grant.token_id,
+                "format": grant.spec.format,
+                "channel": grant.spec.channels.value,
+                "mask_revision": recording.mask_revision,
+                **detail,
+            },
+            address=address,
+        )

@@ -1,0 +1,190 @@
+"""A token is asked for: who, which recording within their hearing, which output; then audit, then
+the token. Source: contract.md section 2 and 6.3."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from callreel.access.keys import KeyRing
+from callreel.access.policy import Action, scope_for
+from callreel.access.tokens import LIFETIME_MS, TOKEN_ID_BYTES, sign
+from callreel.audio.formats import FORMATS, require_available
+from callreel.db import audit, calls, directory
+from callreel.db.database import Database
+from callreel.errors import CallreelError, NotFound
+from callreel.flows.sound import Sound
+from callreel.model import (
+    AudioSpec,
+    Clock,
+    Grant,
+    Principal,
+    Recording,
+    RecordingId,
+    Scope,
+    Span,
+    UnixMillis,
+)
+
+NO_SUCH_RECORDING = "There is no such recording."
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token and what it will fetch."""
+
+    url: str
+    expires_at: UnixMillis
+    content_type: str
+    duration_s: float
+    size_bytes: int | None
+    """None where the format has no arithmetic size and was not rendered yet."""
+    masked_spans: tuple[Span, ...]
+    mask_revision: int
+
+
+class Issue:
+    """Answers requests for tokens."""
+
+    def __init__(
+        self, db: Database, keys: KeyRing, sound: Sound, clock: Clock, default_echo_url: str
+    ) -> None:
+        self._db = db
+        self._keys = keys
+        self._sound = sound
+        self._clock = clock
+        self._default_echo_url = default_echo_url
+
+    def by_names(
+        self,
+        principal: Principal,
+        *,
+        datasource: str,
+        voicelocation: str,
+        voicefilename: str,
+        spec: AudioSpec,
+        address: str | None,
+    ) -> Issued:
+        """A token for the recording that the calls table names so.
+
+        Raises:
+            NotFound: No such recording, or not within this user's hearing.
+            NotReady, RecordingDeleted, Unplayable, FormatNeedsExtra, Unavailable: contract.md 2.7.
+        """
+
+        def find(scope: Scope) -> Recording | None:
+            with self._db.read() as conn:
+                return calls.find_recording_by_names(
+                    conn, scope, datasource, voicelocation, voicefilename
+                )
+
+        return self._issue(principal, find, spec, single_use=False, address=address)
+
+    def by_id(
+        self,
+        principal: Principal,
+        recording_id: RecordingId,
+        spec: AudioSpec,
+        *,
+        single_use: bool = False,
+        address: str | None,
+    ) -> Issued:
+        """A token for a recording by its id.
+
+        Raises: as ``by_names``.
+        """
+
+        def find(scope: Scope) -> Recording | None:
+            with self._db.read() as conn:
+                return calls.find_recording(conn, scope, recording_id)
+
+        return self._issue(principal, find, spec, single_use=single_use, address=address)
+
+    def prepare(
+        self, principal: Principal, recording_id: RecordingId, spec: AudioSpec
+    ) -> None:
+        """See that the output exists: returns once it is rendered.
+
+        Raises:
+            Unavailable: The render goes on in the background; ask again.
+            NotFound, NotReady, RecordingDeleted, Unplayable, FormatNeedsExtra: as ``by_names``.
+        """
+        with self._db.read() as conn:
+            scope = scope_for(principal, Action.HEAR)
+            recording = calls.find_recording(conn, scope, recording_id)
+        if recording is None:
+            raise NotFound(NO_SUCH_RECORDING)
+        self._sound.open(recording, spec).close()
+
+    def _issue(
+        self,
+        principal: Principal,
+        find: Callable[[Scope], Recording | None],
+        spec: AudioSpec,
+        *,
+        single_use: bool,
+        address: str | None,
+    ) -> Issued:
+        recording = find(scope_for(principal, Action.HEAR))
+        if recording is None:
+            raise NotFound(NO_SUCH_RECORDING)
+        try:
+            facts = self._sound.require_servable(recording)
+            require_available(spec.format)
+            size = self._sound.known_size(recording, spec)
+        except CallreelError as refusal:
+            self._record(principal, recording, spec, refusal.code, address)
+            raise
+        now = self._clock()
+        grant = Grant(
+            voicelocation=recording.voicelocation,
+            recording_id=recording.id,
+            spec=spec,
+            web_user_id=principal.web_user_id,
+            mask_revision=recording.mask_revision,
+            issued_at=now,
+            expires_at=UnixMillis(now + LIFETIME_MS),
+            token_id=secrets.token_hex(TOKEN_ID_BYTES),
+            single_use=single_use,
+        )
+        echo_url = self._record(principal, recording, spec, "allowed", address, grant.token_id)
+        return Issued(
+            url=f"{echo_url}/v/{sign(grant, self._keys)}",
+            expires_at=grant.expires_at,
+            content_type=FORMATS[spec.format].media_type,
+            duration_s=facts.duration_s,
+            size_bytes=size,
+            masked_spans=self._sound.shown_spans(recording, facts),
+            mask_revision=recording.mask_revision,
+        )
+
+    def _record(
+        self,
+        principal: Principal,
+        recording: Recording,
+        spec: AudioSpec,
+        decision: str,
+        address: str | None,
+        token_id: str | None = None,
+    ) -> str:
+        """Store the decision before a token exists; gives the address of the recording's Echo."""
+        entry = audit.AuditEntry(
+            at=self._clock(),
+            actor=principal.username,
+            action="token.issue",
+            object_id=recording.id,
+            decision=decision,
+            detail={
+                "format": spec.format,
+                "channel": spec.channels.value,
+                "mask_revision": recording.mask_revision,
+                "via": principal.via,
+                "token_id": token_id,
+            },
+            address=address,
+        )
+        with self._db.write() as conn:
+            audit.append(conn, entry)
+            echo_url = directory.echo_url(conn, recording.voicelocation)
+        return (echo_url or self._default_echo_url).rstrip("/")

@@ -1,0 +1,185 @@
+"""From a recording row to masked sound: the checks and the assembly that issue and deliver share.
+
+Everything that can refuse does so here, before a first byte: state, settle time, the seal over the
+mask, the store, the source. What comes out is a virtual file made by the obfuscator's side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from callreel.access.keys import KeyRing
+from callreel.audio.formats import FORMATS, require_available
+from callreel.audio.pipeline import encoder_version, open_output
+from callreel.audio.rendered import RenderCache
+from callreel.audio.sources import open_source
+from callreel.audio.virtual import VirtualFile
+from callreel.errors import NotReady, RecordingDeleted, Unavailable, Unplayable
+from callreel.model import (
+    AudioSpec,
+    Clock,
+    Recording,
+    RecordingState,
+    SourceFacts,
+    Span,
+)
+from callreel.spans import effective_spans, mask_on_frames
+from callreel.store.base import ObjectMissing, ObjectUnreadable, Store
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSound:
+    """One output of one recording at one mask revision, open; must be closed."""
+
+    file: VirtualFile
+    etag: str
+    """Quoted, strong, the same for the same bytes."""
+    close: Callable[[], None]
+
+
+class Sound:
+    """Turns recordings into outputs."""
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        store_of: Callable[[str], Store],
+        cache: RenderCache,
+        clock: Clock,
+    ) -> None:
+        self._keys = keys
+        self._store_of = store_of
+        self._cache = cache
+        self._clock = clock
+
+    def require_servable(self, recording: Recording) -> SourceFacts:
+        """What is known of its sound, if it may be served now.
+
+        Raises:
+            RecordingDeleted: Deleted by retention.
+            Unplayable: It could not be decoded at ingest; the reason is the one found there.
+            NotReady: The call still runs, or its settle time does.
+            Unavailable: Its mask does not fit its seal, so nobody knows what must not be heard.
+        """
+        if recording.state is RecordingState.DELETED:
+            raise RecordingDeleted("The recording was deleted by retention.")
+        facts = recording.facts
+        if recording.state is RecordingState.UNPLAYABLE or facts is None:
+            raise Unplayable(recording.reason or "The stored file cannot be decoded.")
+        wait_ms = recording.ready_at - self._clock()
+        if wait_ms > 0:
+            raise NotReady(
+                "The call is still running, or ended only just now.",
+                retry_after_s=-(-wait_ms // 1000),
+            )
+        seal = self._keys.seal_mask(recording.id, recording.mask_revision, recording.spans)
+        if seal != recording.mask_seal:
+            raise Unavailable(
+                "What is masked in this recording cannot be read; an administrator must look.",
+                retry_after_s=60,
+                recording_id=recording.id,
+                why="the spans do not fit their seal",
+            )
+        return facts
+
+    def shown_spans(self, recording: Recording, facts: SourceFacts) -> tuple[Span, ...]:
+        """The effective list, as everybody sees it."""
+        mask = mask_on_frames(
+            recording.spans,
+            rate_hz=facts.rate_hz,
+            frames=facts.frames,
+            channels=facts.channels,
+            memory_frames=facts.memory_frames,
+        )
+        return effective_spans(mask, facts.rate_hz)
+
+    def etag(self, recording: Recording, spec: AudioSpec) -> str:
+        """The entity tag of an output; needs no sound. Source: contract.md 3.4."""
+        return self._keys.etag(
+            recording.id,
+            recording.content_version,
+            recording.mask_revision,
+            spec.format,
+            spec.channels.value,
+            encoder_version(spec.format),
+        )
+
+    def known_size(self, recording: Recording, spec: AudioSpec) -> int | None:
+        """The size of an output where arithmetic or a finished render tells it; never encodes."""
+        facts = self.require_servable(recording)
+        return self._cache_or_arithmetic(recording, facts, spec)
+
+    def open(self, recording: Recording, spec: AudioSpec) -> OpenSound:
+        """Open an output; waits for the render where the format has no arithmetic size.
+
+        Raises:
+            FormatNeedsExtra: The format's library is not installed.
+            Unavailable: The store or the render is not there yet.
+            Unplayable: The stored bytes are not what was found at ingest.
+            RecordingDeleted, NotReady: As ``require_servable``.
+        """
+        facts = self.require_servable(recording)
+        require_available(spec.format)
+        try:
+            handle = self._store_of(recording.store_id).open(recording.object_key)
+        except ObjectMissing:
+            raise Unavailable(
+                "The recording is not in its store now.",
+                retry_after_s=60,
+                recording_id=recording.id,
+                why="object missing",
+            ) from None
+        except ObjectUnreadable as error:
+            raise Unavailable(
+                "The recording's store cannot be read now.",
+                retry_after_s=10,
+                recording_id=recording.id,
+                why=str(error),
+            ) from error
+        try:
+            if handle.size != recording.size_bytes:
+                raise Unavailable(
+                    "The stored file changed since it was imported; import it again.",
+                    retry_after_s=60,
+                    recording_id=recording.id,
+                    why="size differs",
+                )
+            source = open_source(handle, facts)
+            file = open_output(
+                source,
+                recording.spans,
+                spec,
+                cache=self._cache,
+                identity=self._identity(recording, spec),
+            )
+        except BaseException:
+            handle.close()
+            raise
+
+        def close() -> None:
+            try:
+                file.close()
+            finally:
+                try:
+                    source.close()
+                finally:
+                    handle.close()
+
+        return OpenSound(file, self.etag(recording, spec), close)
+
+    def _cache_or_arithmetic(
+        self, recording: Recording, facts: SourceFacts, spec: AudioSpec
+    ) -> int | None:
+        if FORMATS[spec.format].size_known:
+            return output_size(facts, spec)
+        return self._cache.size_if_ready(self._identity(recording, spec))
+
+    def _identity(self, recording: Recording, spec: AudioSpec) -> str:
+        """The cache's key: the recording first, so that its renders can be forgotten together."""
+        version = hashlib.sha256(encoder_version(spec.format).encode()).hexdigest()[:12]
+        return (
+            f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
+            f"{spec.format}-{spec.channels.value}-{version}"
+        )

