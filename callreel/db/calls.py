@@ -139,6 +139,7 @@ def put_recording(conn: Connection, recording: NewRecording, seal: str, now: Uni
         seal: The seal over its empty mask at revision 1; used where it is new.
         now: The time of writing.
     """
+    changes.hold_order(conn)
     values = _recording_values(recording)
     row = conn.execute(select(recordings).where(recordings.c.id == recording.id)).first()
     if row is None:
@@ -197,6 +198,7 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
     The user and the channel it names come into the directory of its site. A recording once known is
     not lost by writing the call again without one.
     """
+    changes.hold_order(conn)
     values: dict[str, object] = {
         **asdict(call),
         "direction": call.direction.value,

@@ -55,7 +55,10 @@ def record(
 
 
 def hold_order(conn: Connection) -> None:
-    """Let no other transaction add an entry until this one ends; SQLite has one writer anyway."""
+    """Let no other transaction write calls, recordings or masks until this one ends.
+
+    SQLite has one writer anyway.
+    """
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(CHANGES_LOCK)))
 

@@ -14,11 +14,19 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from callreel.db import migrate
-from callreel.errors import ConfigurationError, Conflict, Unavailable
+from callreel.errors import BadRequest, ConfigurationError, Conflict, Unavailable
 
 BUSY_TIMEOUT_S = 5
 """How long a writer waits for another before it is told to come back."""
@@ -185,7 +193,10 @@ def _translated() -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise Conflict("This contradicts what is stored.", why=str(error.orig)) from error
-    except (DBAPIError, PoolTimeout) as error:
+    except DataError as error:
+        # Such as a NUL in a text on PostgreSQL: it came from whoever asked.
+        raise BadRequest("A value holds what the database cannot store.") from error
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
         raise Unavailable(
             "The database cannot be reached now; try again.", retry_after_s=5, why=str(error)
         ) from error

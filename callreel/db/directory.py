@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from callreel.db.schema import (
     channels,
@@ -44,6 +45,12 @@ def _id(kind: str, *parts: str) -> str:
     return kind + hashlib.sha256(text).hexdigest()[:20]
 
 
+def _insert_once(conn: Connection, table: Table, **values: object) -> None:
+    """Insert a row unless its key is there, even when another transaction inserts it right now."""
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    conn.execute(insert(table).values(**values).on_conflict_do_nothing())
+
+
 def _site_of_row(row: object) -> Site:
     return Site(**row._mapping)  # type: ignore[attr-defined]  # a Row; its columns are Site's fields
 
@@ -74,14 +81,14 @@ def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site
     """The site of this id; made with default settings where it is new."""
     row = conn.execute(select(sites).where(sites.c.id == site_id)).first()
     if row is None:
-        conn.execute(
-            insert(sites).values(
-                id=site_id,
-                name=name or site_id,
-                timezone="UTC",
-                pad_s=DEFAULT_PAD_S,
-                settle_s=DEFAULT_SETTLE_S,
-            )
+        _insert_once(
+            conn,
+            sites,
+            id=site_id,
+            name=name or site_id,
+            timezone="UTC",
+            pad_s=DEFAULT_PAD_S,
+            settle_s=DEFAULT_SETTLE_S,
         )
         row = conn.execute(select(sites).where(sites.c.id == site_id)).one()
     return _site_of_row(row)
@@ -125,7 +132,7 @@ def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = N
     if row is not None:
         return ensure_site(conn, row.site_id)
     site = ensure_site(conn, site_id or datasource)
-    conn.execute(insert(datasources).values(id=datasource, site_id=site.id))
+    _insert_once(conn, datasources, id=datasource, site_id=site.id)
     return site
 
 
@@ -133,7 +140,7 @@ def ensure_group(conn: Connection, site_id: str, name: str) -> str:
     """The id of a group of a site; made where it is new."""
     group_id = _id("g", site_id, name)
     if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
-        conn.execute(insert(groups).values(id=group_id, site_id=site_id, name=name))
+        _insert_once(conn, groups, id=group_id, site_id=site_id, name=name)
     return group_id
 
 
@@ -144,10 +151,8 @@ def ensure_user(conn: Connection, site_id: str, extension: str | None) -> str | 
     user_id = _id("u", site_id, extension)
     known = select(directory_users.c.id).where(directory_users.c.id == user_id)
     if conn.execute(known).first() is None:
-        conn.execute(
-            insert(directory_users).values(
-                id=user_id, site_id=site_id, extension=extension, name=extension
-            )
+        _insert_once(
+            conn, directory_users, id=user_id, site_id=site_id, extension=extension, name=extension
         )
     return user_id
 
@@ -174,7 +179,7 @@ def ensure_channel(conn: Connection, site_id: str, name: str | None) -> str | No
     channel_id = _id("k", site_id, name)
     known = select(channels.c.id).where(channels.c.id == channel_id)
     if conn.execute(known).first() is None:
-        conn.execute(insert(channels).values(id=channel_id, site_id=site_id, name=name))
+        _insert_once(conn, channels, id=channel_id, site_id=site_id, name=name)
     return channel_id
 
 
@@ -182,7 +187,7 @@ def ensure_store(conn: Connection, store_id: str, uri: str, *, read_only: bool) 
     """Make a store known; one that is known keeps its address."""
     known = select(stores.c.id).where(stores.c.id == store_id)
     if conn.execute(known).first() is None:
-        conn.execute(insert(stores).values(id=store_id, uri=uri, read_only=read_only))
+        _insert_once(conn, stores, id=store_id, uri=uri, read_only=read_only)
 
 
 def find_store(conn: Connection, store_id: str) -> tuple[str, bool] | None:
@@ -197,9 +202,7 @@ def ensure_voicelocation(
     """Make a voicelocation known; one that is known is left as it is."""
     known = select(voicelocations.c.id).where(voicelocations.c.id == voicelocation)
     if conn.execute(known).first() is None:
-        conn.execute(
-            insert(voicelocations).values(id=voicelocation, store_id=store_id, echo_url=echo_url)
-        )
+        _insert_once(conn, voicelocations, id=voicelocation, store_id=store_id, echo_url=echo_url)
 
 
 def set_echo_url(conn: Connection, voicelocation: str, url: str | None) -> None:

@@ -39,7 +39,7 @@ BEGIN
         END;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'callreel_read') THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO callreel_read', current_schema());
+        EXECUTE format('GRANT USAGE ON SCHEMA %%I TO callreel_read', current_schema());
         GRANT SELECT ON calls TO callreel_read;
     END IF;
 END $$
@@ -396,7 +396,7 @@ def upgrade() -> None:
         op.f("ix_spans_recording_id_state"), "spans", ["recording_id", "state"], unique=False
     )
     dialect = op.get_bind().dialect.name
-    # exec_driver_sql: the percent signs are strftime's and format's, not parameters of ours.
+    # exec_driver_sql: the colons are no parameters. psycopg reads %% as one percent sign.
     op.get_bind().exec_driver_sql(VIEW.format(instant=INSTANT[dialect]))
     if dialect == "postgresql":
         op.get_bind().exec_driver_sql(READER)
