@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
-from callreel.audio.formats import FORMATS, require_available
-from callreel.audio.pipeline import encoder_version, open_output
+from callreel.audio.blocks import RawBlock
+from callreel.audio.formats import FORMATS
+from callreel.audio.pipeline import encoder_version, open_output, output_size
 from callreel.audio.rendered import RenderCache
-from callreel.audio.sources import open_source
+from callreel.audio.sources import Source, open_source
 from callreel.audio.virtual import VirtualFile
 from callreel.errors import NotReady, RecordingDeleted, Unavailable, Unplayable
 from callreel.model import (
@@ -26,7 +27,7 @@ from callreel.model import (
     Span,
 )
 from callreel.spans import effective_spans, mask_on_frames
-from callreel.store.base import ObjectMissing, ObjectUnreadable, Store
+from callreel.store.base import Handle, ObjectMissing, ObjectUnreadable, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,21 @@ class Sound:
             RecordingDeleted, NotReady: As ``require_servable``.
         """
         facts = self.require_servable(recording)
-        require_available(spec.format)
+        file = open_output(
+            lambda: self._open_source(recording, facts),
+            facts,
+            recording.spans,
+            spec,
+            cache=self._cache,
+            identity=self._identity(recording, spec),
+        )
+        return OpenSound(file, self.etag(recording, spec), file.close)
+
+    def _open_source(self, recording: Recording, facts: SourceFacts) -> Source:
+        """The recording's sound, open; closing it closes the stored object too.
+
+        Not closed by a request that gave up: a render that goes on in the background has its own.
+        """
         try:
             handle = self._store_of(recording.store_id).open(recording.object_key)
         except ObjectMissing:
@@ -138,36 +153,19 @@ class Sound:
                 recording_id=recording.id,
                 why=str(error),
             ) from error
-        try:
-            if handle.size != recording.size_bytes:
-                raise Unavailable(
-                    "The stored file changed since it was imported; import it again.",
-                    retry_after_s=60,
-                    recording_id=recording.id,
-                    why="size differs",
-                )
-            source = open_source(handle, facts)
-            file = open_output(
-                source,
-                recording.spans,
-                spec,
-                cache=self._cache,
-                identity=self._identity(recording, spec),
+        if handle.size != recording.size_bytes:
+            handle.close()
+            raise Unavailable(
+                "The stored file changed since it was imported; import it again.",
+                retry_after_s=60,
+                recording_id=recording.id,
+                why="size differs",
             )
+        try:
+            return _StoredSource(open_source(handle, facts), handle)
         except BaseException:
             handle.close()
             raise
-
-        def close() -> None:
-            try:
-                file.close()
-            finally:
-                try:
-                    source.close()
-                finally:
-                    handle.close()
-
-        return OpenSound(file, self.etag(recording, spec), close)
 
     def _cache_or_arithmetic(
         self, recording: Recording, facts: SourceFacts, spec: AudioSpec
@@ -183,3 +181,23 @@ class Sound:
             f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
             f"{spec.format}-{spec.channels.value}-{version}"
         )
+
+
+class _StoredSource:
+    """A source that owns the stored object it reads."""
+
+    def __init__(self, source: Source, handle: Handle) -> None:
+        self._source = source
+        self._handle = handle
+        self.facts = source.facts
+
+    def read(self, start: int, count: int) -> RawBlock:
+        """As ``Source.read``."""
+        return self._source.read(start, count)
+
+    def close(self) -> None:
+        """Close both."""
+        try:
+            self._source.close()
+        finally:
+            self._handle.close()

@@ -1,0 +1,1 @@
+"""One module per output format, and the bindings that they need."""

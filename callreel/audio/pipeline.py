@@ -1,0 +1,145 @@
+"""From a source, its spans and a choice of output to a virtual file.
+
+The order is fixed here: mask on frames, obfuscate, select channels, resample, encode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callreel.audio.encoders import ffmpeg, flac, lame, libopus, mp3, opus, wav
+from callreel.audio.formats import FORMATS, require_available
+from callreel.audio.masked import MaskedSound, SafeSound, output_channels
+from callreel.audio.rendered import RenderCache, Tick
+from callreel.audio.resample import VERSION as SOXR_VERSION
+from callreel.audio.resample import at_rate, next_rate, resampled_frames
+from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
+from callreel.model import AudioSpec, SourceFacts, Span
+from callreel.spans import mask_on_frames
+
+if TYPE_CHECKING:
+    from callreel.audio.sources import Source
+
+_RATES = {
+    "mp3": mp3.RATES,
+    "opus": opus.RATES,
+    "m4a": ffmpeg.AAC_RATES,
+    "webm": ffmpeg.OPUS_RATES,
+}
+"""Rates that an encoder has; the others keep the source's."""
+_WRITERS = {"flac": flac.write_flac, "m4a": ffmpeg.write_m4a, "webm": ffmpeg.write_webm}
+
+
+def open_output(
+    open_source: Callable[[], Source],
+    facts: SourceFacts,
+    spans: Sequence[Span],
+    spec: AudioSpec,
+    *,
+    cache: RenderCache,
+    identity: str,
+) -> VirtualFile:
+    """Open one output of one recording.
+
+    Args:
+        open_source: Opens the source. Whoever called it closes the source: the virtual file, or
+            the render, which may go on after its caller was sent away.
+        facts: Of that source, as found at ingest.
+        spans: As stored; made effective here.
+        spec: Format and channels.
+        cache: For the formats that are rendered whole.
+        identity: Names everything that the bytes depend on; begins with the recording's id and a
+            slash.
+
+    Raises:
+        FormatNeedsExtra: The format's library is not installed.
+        BadRequest: The recording is too long for the format.
+        Unavailable: The render is not done, and goes on; or the source cannot be read.
+        Unplayable: The source is not what was found at ingest.
+    """
+    require_available(spec.format)
+    if FORMATS[spec.format].size_known:
+        source = open_source()
+        try:
+            sound = _sound(source, facts, spans, spec)
+            return SegmentedFile(_segments(sound, spec.format, identity), source.close)
+        except BaseException:
+            source.close()
+            raise
+    writer = _WRITERS[spec.format]
+
+    def render(path: Path, tick: Tick) -> list[int]:
+        source = open_source()
+        try:
+            return writer(_sound(source, facts, spans, spec), path, tick)
+        finally:
+            source.close()
+
+    return cache.get(identity, render)
+
+
+def output_size(facts: SourceFacts, spec: AudioSpec) -> int:
+    """Bytes of an output of known size, by arithmetic.
+
+    Raises:
+        BadRequest: The recording is too long for the format.
+        ValueError: The format has no arithmetic size.
+    """
+    channels = output_channels(facts, spec.channels)
+    rate = _rate(facts.rate_hz, spec.format)
+    frames = resampled_frames(facts.frames, facts.rate_hz, rate)
+    if spec.format == "mp3":
+        return mp3.mp3_size(rate, frames, channels)
+    if spec.format == "opus":
+        return opus.opus_size(rate, frames, channels)
+    if spec.format not in wav.NAMES:
+        raise ValueError(f"{spec.format} has no size before it is made")
+    return wav.wav_size(spec.format, frames, channels)
+
+
+def encoder_version(name: str) -> str:
+    """What encodes a format: our revision and the libraries; the bytes may change with any of them.
+
+    Raises:
+        FormatNeedsExtra: The format's library is not installed.
+    """
+    if name in wav.NAMES:
+        return wav.REVISION
+    if name == "flac":
+        return f"{flac.REVISION} {flac.version()}"
+    if name == "mp3":
+        return f"{mp3.REVISION} lame {lame.version()} {SOXR_VERSION}"
+    if name == "opus":
+        return f"{opus.REVISION} {libopus.version()} {SOXR_VERSION}"
+    return f"{ffmpeg.REVISION} {ffmpeg.version()} {SOXR_VERSION}"
+
+
+def _rate(rate_hz: int, name: str) -> int:
+    rates = _RATES.get(name)
+    return rate_hz if rates is None else next_rate(rate_hz, rates)
+
+
+def _sound(source: Source, facts: SourceFacts, spans: Sequence[Span], spec: AudioSpec) -> SafeSound:
+    if source.facts != facts:
+        raise AssertionError("a source with other facts than the recording's")
+    mask = mask_on_frames(
+        spans,
+        rate_hz=facts.rate_hz,
+        frames=facts.frames,
+        channels=facts.channels,
+        memory_frames=facts.memory_frames,
+    )
+    masked = MaskedSound(source, mask, spec.channels)
+    return at_rate(masked, _rate(facts.rate_hz, spec.format))
+
+
+def _segments(sound: SafeSound, name: str, identity: str) -> Segments:
+    if name == "mp3":
+        return mp3.Mp3Segments(sound)
+    if name == "opus":
+        serial = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4], "little")
+        return opus.OpusSegments(sound, serial)
+    return wav.WavSegments(name, sound)
