@@ -1,1 +1,1 @@
-"""The demonstration data set: made-up people, our own spoken conversations."""
+"""A made-up installation to look at: two sites, a month of calls, speech made by machines."""
