@@ -30,6 +30,11 @@ class AuditEntry:
     """Where it came from; None for the command line."""
 
 
+def command_entry(at: UnixMillis, action: str, object_id: str) -> AuditEntry:
+    """What somebody with the command line did."""
+    return AuditEntry(at, "command", action, object_id, "allowed", {}, None)
+
+
 def append(conn: Connection, entry: AuditEntry) -> None:
     """Add a row, within the transaction of what it tells of."""
     conn.execute(

@@ -19,6 +19,9 @@ from callreel.db.schema import (
 )
 from callreel.errors import BadRequest, NotFound
 
+DEFAULT_STORE = "1"
+DEFAULT_VOICELOCATION = "1"
+"""Where a site names none."""
 DEFAULT_PAD_S = 0.5
 """Source: contract.md 4.3."""
 DEFAULT_SETTLE_S = 30.0
@@ -141,6 +144,20 @@ def ensure_group(conn: Connection, site_id: str, name: str) -> str:
     group_id = _id("g", site_id, name)
     if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
         _insert_once(conn, groups, id=group_id, site_id=site_id, name=name)
+    return group_id
+
+
+def find_group(conn: Connection, name: str) -> str:
+    """The id of a group that is named ``SITE/GROUP``.
+
+    Raises:
+        NotFound: There is no such group.
+    """
+    site_name, _, group_name = name.partition("/")
+    site = find_site(conn, site_name)
+    group_id = _id("g", site.id, group_name)
+    if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
+        raise NotFound(f"There is no group {group_name!r} in {site.name}.")
     return group_id
 
 

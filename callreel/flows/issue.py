@@ -101,9 +101,7 @@ class Issue:
 
         return self._issue(principal, find, spec, single_use=single_use, address=address)
 
-    def prepare(
-        self, principal: Principal, recording_id: RecordingId, spec: AudioSpec
-    ) -> None:
+    def prepare(self, principal: Principal, recording_id: RecordingId, spec: AudioSpec) -> None:
         """See that the output exists: returns once it is rendered.
 
         Raises:

@@ -1,0 +1,220 @@
+"""Settings to the whole object graph: the only file that names implementations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from callreel.access.identity import Verifier
+from callreel.access.keys import KeyRing, load_key_file
+from callreel.audio.probe import Prober
+from callreel.audio.rendered import RenderCache
+from callreel.db import directory, users
+from callreel.db.database import Database, open_database
+from callreel.errors import ConfigurationError, Unavailable
+from callreel.flows.browse import Browse
+from callreel.flows.deliver import Deliver
+from callreel.flows.entry import DEFAULT_STORE
+from callreel.flows.intake import Intake
+from callreel.flows.issue import Issue
+from callreel.flows.signal import Signals
+from callreel.flows.sound import Sound
+from callreel.model import UnixMillis, WebUser, WebUserId
+from callreel.settings import Settings
+from callreel.store.base import Store
+from callreel.store.local import InPlaceStore, LocalStore
+from callreel.web.app import EchoParts, WebParts
+
+log = structlog.get_logger("callreel")
+
+
+def system_clock() -> UnixMillis:
+    """The clock of this machine."""
+    return UnixMillis(time.time_ns() // 1_000_000)
+
+
+class Stores:
+    """Finds stores by id; each is opened once."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._open: dict[str, Store] = {}
+
+    def __call__(self, store_id: str) -> Store:
+        """The store of an id.
+
+        Raises:
+            Unavailable: It is not known, or not of a kind that this version can read.
+        """
+        store = self._open.get(store_id)
+        if store is None:
+            with self._db.read() as conn:
+                found = directory.find_store(conn, store_id)
+            if found is None:
+                raise Unavailable("The recording's store is not known here.", store_id=store_id)
+            store = self._open[store_id] = _open_store(*found)
+        return store
+
+
+def _open_store(uri: str, read_only: bool) -> Store:
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        raise ConfigurationError(f"stores: {parts.scheme}: is not a kind of store that is known.")
+    path = Path(unquote(parts.path))
+    return InPlaceStore(path) if read_only else LocalStore(path)
+
+
+class DatabaseUsers:
+    """Web users as the verifier asks for them, each from a transaction of its own."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def by_name(self, username: str) -> WebUser | None:
+        """The user of this name."""
+        with self._db.read() as conn:
+            return users.by_name(conn, username)
+
+    def by_id(self, web_user_id: WebUserId) -> WebUser | None:
+        """The user of this id."""
+        with self._db.read() as conn:
+            return users.by_id(conn, web_user_id)
+
+    def by_api_key(self, key_hash: str) -> WebUser | None:
+        """The user whose living API key has this hash."""
+        with self._db.read() as conn:
+            return users.by_api_key(conn, key_hash)
+
+    def rehashed(self, user: WebUser, password_hash: str) -> None:
+        """Keep a stronger hash of the same password."""
+        with self._db.write() as conn:
+            users.rehash(conn, user.id, user.password_hash, password_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every command needs; close it."""
+
+    settings: Settings
+    db: Database
+    keys: KeyRing
+    stores: Stores
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
+
+
+def open_base(settings: Settings) -> Base:
+    """Keys, a current database and the stores.
+
+    Raises:
+        ConfigurationError: No keys, an older or newer schema, an unusable address.
+        Unavailable: The database is away.
+    """
+    keys = load_key_file(settings.key_file)
+    db = open_database(settings.database_url)
+    try:
+        db.require_current()
+    except BaseException:
+        db.close()
+        raise
+    return Base(settings, db, keys, Stores(db))
+
+
+def prepare_database(settings: Settings) -> None:
+    """Bring the database to this version's schema and make the default store known.
+
+    Raises:
+        DatabaseNewer, ConfigurationError, Unavailable: as ``open_base``.
+    """
+    db = open_database(settings.database_url)
+    try:
+        db.migrate()
+        with db.write() as conn:
+            uri = settings.store_dir.absolute().as_uri()
+            directory.ensure_store(conn, DEFAULT_STORE, uri, read_only=False)
+    finally:
+        db.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """What an import needs; close it."""
+
+    base: Base
+    intake: Intake
+    close: Callable[[], None]
+
+
+def open_intake(settings: Settings) -> Importing:
+    """Everything that takes calls and recordings in.
+
+    Raises: as ``open_base``.
+    """
+    base = open_base(settings)
+    prober = Prober()
+    intake = Intake(base.db, base.stores, prober.probe, base.keys.seal_mask, system_clock)
+
+    def close() -> None:
+        prober.close()
+        base.close()
+
+    return Importing(base, intake, close)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The parts of the two applications; close it."""
+
+    base: Base
+    web: WebParts
+    echo: EchoParts
+    close: Callable[[], None]
+
+
+def open_serving(settings: Settings) -> Serving:
+    """Everything that the web application and Echo are made of.
+
+    Raises: as ``open_base``.
+    """
+    base = open_base(settings)
+    cache = RenderCache(
+        settings.cache_dir,
+        limit_bytes=settings.cache.limit_mib << 20,
+        wait_s=settings.cache.wait_s,
+    )
+    sound = Sound(base.keys, base.stores, cache, system_clock)
+    web = WebParts(
+        verifier=Verifier(DatabaseUsers(base.db)),
+        issue=Issue(base.db, base.keys, sound, system_clock, settings.server.public_echo_url),
+        browse=Browse(base.db),
+        signals=Signals(base.db, base.keys, system_clock),
+        is_ready=base.db.is_writable,
+    )
+    echo = EchoParts(
+        deliver=Deliver(
+            base.db,
+            base.keys,
+            sound,
+            system_clock,
+            max_streams=settings.server.max_streams,
+            on_audit_failure=_log_audit_failure,
+        ),
+        is_ready=base.db.is_writable,
+    )
+
+    def close() -> None:
+        cache.close()
+        base.close()
+
+    return Serving(base, web, echo, close)
+
+
+def _log_audit_failure(error: Exception) -> None:
+    log.error("audit.lost", why=str(error))

@@ -1,0 +1,193 @@
+"""``callreel serve``: the web application and Echo, one process, two ports, two origins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from callreel.bootstrap import Serving, open_serving
+from callreel.cli.options import data_option, plain_errors, settings_of
+from callreel.errors import ConfigurationError
+from callreel.settings import ServerSettings, Settings
+from callreel.web.app import build_echo, build_web
+
+GRACE_S = 10
+"""How long streams may end by themselves after a stop was asked for."""
+SERVER_FILE = "server.json"
+
+Ready = Callable[[str, str], None]
+"""Called with the addresses of the web application and of Echo once both answer."""
+
+
+@click.command("serve")
+@data_option
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--port", type=int, help="Port of the web application (8080).")
+@click.option("--echo-port", type=int, help="Port of Echo (the web application's plus one).")
+@click.option("--base-url", help="Public address of the web application.")
+@click.option("--echo-url", help="Public address of Echo.")
+@click.option("--tls-cert", help="PEM file of the certificate chain.")
+@click.option("--tls-key", help="PEM file of the private key.")
+@plain_errors
+def serve_command(data_dir: Path, **options: str | int | None) -> None:
+    """Start the web application and Echo."""
+    settings = settings_of(data_dir, {"server": options})
+
+    def tell(base_url: str, echo_url: str) -> None:
+        click.echo(f"Callreel answers at {base_url}, Echo at {echo_url}. Stop with Ctrl-C.")
+
+    serve(settings, tell)
+
+
+def serve(settings: Settings, ready: Ready) -> None:
+    """Serve until a signal asks to stop.
+
+    Args:
+        settings: All settings; the keys and the database must be there.
+        ready: Called once both applications answer.
+
+    Raises:
+        ConfigurationError: No keys, an unusable database, certificate or port.
+        Unavailable: The database is away.
+    """
+    configure_log()
+    warn_about_plain_http(settings.server)
+    with contextlib.ExitStack() as stack:
+        web_socket = stack.enter_context(_listen(settings.server.host, settings.server.port))
+        echo_port = settings.server.effective_echo_port
+        echo_socket = stack.enter_context(_listen(settings.server.host, echo_port))
+        serving = open_serving(settings)
+        stack.callback(serving.close)
+        asyncio.run(_run(settings, serving, web_socket, echo_socket, ready))
+
+
+def warn_about_plain_http(server: ServerSettings) -> None:
+    """Say loudly where passwords would travel unprotected."""
+    loopback = server.host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = loopback or ipaddress.ip_address(server.host).is_loopback
+    if not loopback and not server.tls:
+        click.echo(
+            f"callreel: WARNING: passwords travel unprotected over plain http on {server.host}. "
+            "Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks https.",
+            err=True,
+        )
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+        listening.setblocking(False)
+        yield listening
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. "
+            "Choose another with --port, or stop what uses it."
+        ) from error
+    finally:
+        listening.close()
+
+
+async def _run(
+    settings: Settings,
+    serving: Serving,
+    web_socket: socket.socket,
+    echo_socket: socket.socket,
+    ready: Ready,
+) -> None:
+    web = _server(build_web(serving.web), settings.server)
+    echo = _server(build_echo(serving.echo), settings.server)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        web.should_exit = echo.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    tasks = [
+        asyncio.create_task(web.serve(sockets=[web_socket])),
+        asyncio.create_task(echo.serve(sockets=[echo_socket])),
+    ]
+    while not (web.started and echo.started) and not any(task.done() for task in tasks):
+        await asyncio.sleep(0.01)
+    if web.started and echo.started:
+        addresses = settings.server.public_base_url, settings.server.public_echo_url
+        _write_server_file(settings.data_dir, *addresses)
+        ready(*addresses)
+    # Where one of the two ends, the other must not go on alone.
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stop()
+    await asyncio.gather(*tasks)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us, since two of them share a process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def _server(application: ASGIApp, server: ServerSettings) -> _Server:
+    try:
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=server.tls_cert or None,
+            ssl_keyfile=server.tls_key or None,
+        )
+        config.load()
+    except OSError as error:
+        raise ConfigurationError(
+            f"server.tls_cert, server.tls_key: cannot be used: {error}"
+        ) from error
+    return _Server(config)
+
+
+def _write_server_file(data_dir: Path, base_url: str, echo_url: str) -> None:
+    """Tell commands that are given the data folder where the server is."""
+    path = data_dir / SERVER_FILE
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"base_url": base_url, "echo_url": echo_url}) + "\n")
+    os.replace(fresh, path)
+
+
+def configure_log() -> None:
+    """JSON, one line an event, to standard error; what values hold cannot break a line."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=click.get_text_stream("stderr")),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")

@@ -1,0 +1,156 @@
+"""Commands that set an installation up: ``init``, ``migrate``, ``site``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from callreel.access.identity import hash_password, make_password
+from callreel.access.keys import create_key_file
+from callreel.bootstrap import open_base, prepare_database, system_clock
+from callreel.cli.options import data_option, plain_errors, settings_of
+from callreel.db import audit, directory, users
+from callreel.errors import ConfigurationError
+from callreel.model import Role, Scope
+from callreel.settings import Settings, is_plain_origin
+
+
+def make_folder(data_dir: Path) -> None:
+    """Make a data folder that only its owner enters; an existing one is left as it is.
+
+    Raises:
+        ConfigurationError: It cannot be made or written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot make the data folder {data_dir}: {error.strerror}."
+        ) from error
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"The data folder {data_dir} cannot be written.")
+
+
+def initialise(settings: Settings) -> None:
+    """Make keys and schema where they are missing; harmless when they are there."""
+    if not settings.key_file.exists():
+        create_key_file(settings.key_file)
+    prepare_database(settings)
+
+
+@click.command("init")
+@data_option
+@click.option("--admin", "admin_name", default="admin", help="Name of the first administrator.")
+@plain_errors
+def init_command(data_dir: Path, admin_name: str) -> None:
+    """Make keys, the database and the first administrator, whose password is shown once."""
+    make_folder(data_dir)
+    settings = settings_of(data_dir)
+    initialise(settings)
+    base = open_base(settings)
+    try:
+        password = make_password()
+        with base.db.write() as conn:
+            if users.list_users(conn):
+                raise ConfigurationError(
+                    f"{data_dir} is set up already; use 'callreel user add' or 'callreel user passwd'."
+                )
+            users.add_user(
+                conn,
+                admin_name,
+                Role.ADMINISTRATOR,
+                hash_password(password),
+                Scope(everything=True),
+                system_clock(),
+            )
+            audit.append(conn, audit.command_entry(system_clock(), "user.add", admin_name))
+    finally:
+        base.close()
+    click.echo(f"Ready: {data_dir}")
+    click.echo(f"Administrator: {admin_name}")
+    click.echo(f"Password (shown this once): {password}")
+    click.echo(f"Start with: callreel serve --data {data_dir}")
+
+
+@click.command("migrate")
+@data_option
+@plain_errors
+def migrate_command(data_dir: Path) -> None:
+    """Bring the database to the schema of this version."""
+    prepare_database(settings_of(data_dir))
+    click.echo("The database has the schema of this version.")
+
+
+@click.group("site")
+def site_group() -> None:
+    """Sites: their default voicelocation and how they mask."""
+
+
+@site_group.command("list")
+@data_option
+@plain_errors
+def site_list(data_dir: Path) -> None:
+    """List the sites and their settings."""
+    base = open_base(settings_of(data_dir))
+    try:
+        with base.db.read() as conn:
+            for site in directory.list_sites(conn):
+                longest = (
+                    "no maximum" if site.max_span_s is None else f"at most {site.max_span_s} s"
+                )
+                click.echo(
+                    f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
+                    f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s"
+                )
+    finally:
+        base.close()
+
+
+@site_group.command("set")
+@data_option
+@click.argument("site_name", metavar="SITE")
+@click.option("--name", help="What people call it.")
+@click.option("--voicelocation", help="Used where a call names none.")
+@click.option("--echo-url", help="Public address of the Echo of that voicelocation; '' for ours.")
+@click.option("--pad", type=float, help="Seconds added on each side of a span from signals.")
+@click.option("--max-span", type=float, help="Seconds an unpaired 'mute on' masks; 0 for no end.")
+@click.option("--settle", type=float, help="Seconds a recording waits for late signals.")
+@plain_errors
+def site_set(
+    data_dir: Path,
+    site_name: str,
+    name: str | None,
+    voicelocation: str | None,
+    echo_url: str | None,
+    pad: float | None,
+    max_span: float | None,
+    settle: float | None,
+) -> None:
+    """Change the settings of SITE (its id or name); what is not given stays."""
+    if echo_url and not is_plain_origin(echo_url):
+        raise click.UsageError(
+            f"--echo-url: {echo_url!r} is not an address such as https://echo.example"
+        )
+    base = open_base(settings_of(data_dir))
+    try:
+        with base.db.write() as conn:
+            site = directory.find_site(conn, site_name)
+            changed = replace(
+                site,
+                name=site.name if name is None else name,
+                default_voicelocation=voicelocation or site.default_voicelocation,
+                pad_s=site.pad_s if pad is None else pad,
+                max_span_s=site.max_span_s if max_span is None else max_span or None,
+                settle_s=site.settle_s if settle is None else settle,
+            )
+            directory.set_site(conn, changed)
+            location = changed.default_voicelocation or directory.DEFAULT_VOICELOCATION
+            directory.ensure_voicelocation(conn, location, directory.DEFAULT_STORE)
+            if echo_url is not None:
+                directory.set_echo_url(conn, location, echo_url or None)
+            audit.append(conn, audit.command_entry(system_clock(), "site.set", site.id))
+    finally:
+        base.close()
