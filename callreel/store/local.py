@@ -1,7 +1,7 @@
 """Recordings on local disk: copied into a store of ours, or left where the administrator has them.
 
-Nothing becomes visible under its final name before it is whole and on the disk, so a process that is
-killed at any instant leaves either the object or nothing (threats.md F1).
+Nothing becomes visible under its final name before it is whole and on the disk, so a process that
+is killed at any instant leaves either the object or nothing (threats.md F1).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -225,7 +226,7 @@ class InPlaceStore:
         """
         return LocalHandle(open_beneath(self._root, key))
 
-    def put(self, source: BinaryIO) -> ObjectInfo:
+    def put(self, source: BinaryIO) -> ObjectInfo:  # noqa: ARG002 - refused, whatever it is
         """Refuse: the folder is not ours.
 
         Raises:
@@ -233,7 +234,7 @@ class InPlaceStore:
         """
         raise ObjectUnreadable("The store is read-only.", retry=False)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str) -> None:  # noqa: ARG002 - refused, whatever it is
         """Refuse: the folder is not ours.
 
         Raises:
@@ -297,10 +298,9 @@ def _sweep(folder: int) -> None:
 
 
 def _files_beneath(root: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not os.path.islink(os.path.join(folder, name))]
+    for folder, _, files in os.walk(root):
         for name in files:
-            path = os.path.join(folder, name)
-            key = os.path.relpath(path, root)
-            if os.path.isfile(path) and not os.path.islink(path) and safe_parts(key) is not None:
+            path = Path(folder, name)
+            key = path.relative_to(root).as_posix()
+            if stat.S_ISREG(path.lstat().st_mode) and safe_parts(key) is not None:
                 yield key

@@ -1,0 +1,135 @@
+"""What an importer hands to the intake, and what the intake answers; ids made from content.
+
+Ids are derived, not drawn: whoever imports the same thing twice, or in another order, gets the same
+ids, so nothing comes in twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from callreel.model import CallId, Direction, Disposition, RecordingId, Span, UnixMillis
+
+DEFAULT_DATASOURCE = "1"
+DEFAULT_VOICELOCATION = "1"
+DEFAULT_STORE = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFile:
+    """A file of sound that somebody offers."""
+
+    root: Path
+    """A folder that the administrator named; trusted."""
+    name: str
+    """Relative to it, with ``/``; may come from a record and is not trusted (threats.md T47)."""
+    in_place: bool = False
+    """Refer to the file instead of copying it."""
+
+    @property
+    def path(self) -> str:
+        """For people and reports; never opened."""
+        return str(self.root / self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRecording:
+    """The recording that several calls share, where it goes by other names than this call."""
+
+    voicelocation: str | None
+    """None: the site's default."""
+    voicefilename: str | None
+    """None: made from the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEntry:
+    """One call as an importer found it."""
+
+    datasource: str
+    """The feed it came from."""
+    source_key: str | None
+    """Tells this call from every other of the datasource; None: the sound alone does."""
+    origin: str
+    """File and line, for reports."""
+    started_at: UnixMillis | None
+    """None where no record told it: then the file's time less its length."""
+    direction: Direction = Direction.UNKNOWN
+    from_number: str = ""
+    to_number: str = ""
+    duration_s: float | None = None
+    """Of the call, in seconds; None where only the sound knows."""
+    voicelocation: str | None = None
+    """None: the site's default."""
+    voicefilename: str | None = None
+    """The call's name of its recording; None: made from the content."""
+    shared: SharedRecording | None = None
+    """Names of the recording; None: those of the call."""
+    extension: str | None = None
+    channel: str | None = None
+    disposition: Disposition = Disposition.UNKNOWN
+    linked_id: str | None = None
+    spans: tuple[Span, ...] = ()
+    """Seconds from the first frame of the recording, taken as given (contract.md 4.3)."""
+    keyed_by_sound: bool = False
+    """``source_key`` tells the call only together with the sound."""
+    audio: SoundFile | None = None
+    second_copy: SoundFile | None = None
+    """Another file of the same sound; the entry is refused where it is not the same."""
+    missing: str | None = None
+    """Why there is no sound although the record names some; None where nothing was recorded."""
+
+
+class Result(StrEnum):
+    """What became of an entry."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    SAME = "same"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one entry, told when it is on the disk."""
+
+    entry: CallEntry
+    result: Result
+    call_id: CallId | None = None
+    recording_id: RecordingId | None = None
+    reason: str | None = None
+    """Why it waits, was skipped, or came in without playable sound."""
+    sound_refused: bool = False
+    """The call came in, the sound that it names did not."""
+
+
+def call_id(datasource: str, source_key: str) -> CallId:
+    """The id of a call; the same for the same call of the same feed, whoever imports it."""
+    return CallId("c" + _digest(datasource, source_key))
+
+
+def recording_id(datasource: str, voicelocation: str, voicefilename: str) -> RecordingId:
+    """The id of a recording, from the three names that tell it from every other."""
+    return RecordingId("r" + _digest(datasource, voicelocation, voicefilename))
+
+
+def in_place_store_id(root: Path) -> str:
+    """The id of the store that refers to a folder of the administrator's."""
+    return "p" + _digest(str(root))
+
+
+def content_name(sha256: str) -> str:
+    """The voicefilename of a recording that nobody named: SHA and 40 hex digits of its hash."""
+    return "SHA" + sha256[:40].upper()
+
+
+def _digest(*parts: str) -> str:
+    # JSON keeps the borders between the parts. surrogatepass: a name of a file need not be UTF-8.
+    text = json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return base64.b32encode(hashlib.sha256(text).digest()).decode("ascii").lower()[:26]

@@ -1,0 +1,152 @@
+"""The second half of the intake: rows of what is in a store already, all or none of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from callreel.db import audit, calls, masks
+from callreel.db.audit import AuditEntry
+from callreel.db.calls import NewCall, NewRecording
+from callreel.db.database import Database
+from callreel.db.masks import Seal
+from callreel.errors import BadRequest, Conflict
+from callreel.flows.entry import CallEntry, Result, Taken, content_name, recording_id
+from callreel.model import Clock, SpanSource, UnixMillis
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An entry whose sound is durable; nothing else is."""
+
+    entry: CallEntry
+    call: NewCall
+    recording: NewRecording | None
+    reason: str | None
+    """What people should be told although the call comes in."""
+    refused: bool
+    """The call names sound, and that does not come in."""
+
+
+class BatchWriter:
+    """Writes the rows of one run.
+
+    Args:
+        db: Where calls are kept.
+        seal: Seals the mask of a recording.
+        clock: What time it is.
+        actor: Who imports, for the audit log.
+    """
+
+    def __init__(self, db: Database, seal: Seal, clock: Clock, actor: str) -> None:
+        self._db = db
+        self._seal = seal
+        self._clock = clock
+        self._actor = actor
+
+    def write(self, batch: Sequence[Prepared]) -> list[Taken]:
+        """Write prepared entries in one transaction, or each in its own where one is refused.
+
+        Raises:
+            Unavailable: The database is away; nothing of the batch was written.
+        """
+        if not batch:
+            return []
+        try:
+            return self._write_together(batch)
+        except (Conflict, BadRequest):
+            return [taken for prepared in batch for taken in self._write_alone(prepared)]
+
+    def _write_alone(self, prepared: Prepared) -> list[Taken]:
+        try:
+            return self._write_together([prepared])
+        except (Conflict, BadRequest) as error:
+            return [Taken(prepared.entry, Result.SKIPPED, reason=error.message)]
+
+    def _write_together(self, batch: Sequence[Prepared]) -> list[Taken]:
+        now = self._clock()
+        with self._db.write() as conn:
+            taken = [self._write_one(conn, prepared, now) for prepared in batch]
+            for entry in _audit_entries(batch, taken, self._actor, now):
+                audit.append(conn, entry)
+        return taken
+
+    def _write_one(self, conn: Connection, prepared: Prepared, now: UnixMillis) -> Taken:
+        entry, call, recording = prepared.entry, prepared.call, prepared.recording
+        stored = Result.SAME
+        if recording is not None:
+            seal = self._seal(recording.id, 1, ())
+            stored = Result(calls.put_recording(conn, recording, seal, now))
+        told = Result(calls.put_call(conn, call, now))
+        masked = recording is not None and self._mask(conn, entry, recording, now)
+        if recording is not None or told is not Result.SAME:
+            masks.bind_signals(conn, call.id, self._seal, now)
+        result = told
+        if told is Result.SAME and (masked or stored is not Result.SAME):
+            result = Result.CHANGED
+        return Taken(
+            entry,
+            result,
+            call_id=call.id,
+            recording_id=None if recording is None else recording.id,
+            reason=prepared.reason,
+            sound_refused=prepared.refused,
+        )
+
+    def _mask(
+        self, conn: Connection, entry: CallEntry, recording: NewRecording, now: UnixMillis
+    ) -> bool:
+        """Add the entry's spans; True where the mask changed.
+
+        The same sound may have come in before without names: then it is masked there as well.
+        """
+        if not entry.spans:
+            return False
+        nameless = recording_id(
+            recording.datasource, recording.voicelocation, content_name(recording.sha256)
+        )
+        changed = False
+        for each in dict.fromkeys((recording.id, nameless)):
+            if calls.mask_revision(conn, each) is not None:
+                changed |= masks.add_spans(
+                    conn,
+                    each,
+                    entry.spans,
+                    SpanSource.IMPORT,
+                    actor=self._actor,
+                    reason=None,
+                    seal=self._seal,
+                    now=now,
+                )
+        return changed
+
+
+def _audit_entries(
+    batch: Sequence[Prepared], taken: Sequence[Taken], actor: str, now: UnixMillis
+) -> Iterator[AuditEntry]:
+    """One row for each recording that came or changed, and one for all calls without sound."""
+    silent = 0
+    for prepared, each in zip(batch, taken, strict=True):
+        if each.result is Result.SAME:
+            continue
+        if prepared.recording is None:
+            silent += 1
+            continue
+        yield AuditEntry(
+            at=now,
+            actor=actor,
+            action="recording.import",
+            object_id=prepared.recording.id,
+            decision="allowed",
+            detail={
+                "call": prepared.call.id,
+                "result": each.result.value,
+                "sha256": prepared.recording.sha256,
+                "spans": len(prepared.entry.spans),
+            },
+            address=None,
+        )
+    if silent:
+        yield AuditEntry(now, actor, "calls.import", "", "allowed", {"calls": silent}, None)
