@@ -1,0 +1,90 @@
+"""Query strings: split before decoding, decoded once, duplicates refused.
+
+The old programs' query is split more leniently than any framework does, so both kinds are read here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from urllib.parse import unquote_to_bytes
+
+from callreel.errors import BadRequest
+
+MAX_QUERY_BYTES = 8192
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """Percent-decode once; a plus is a plus.
+
+    Raises:
+        BadRequest: A broken escape, or not UTF-8.
+    """
+    if _BROKEN_ESCAPE.search(raw):
+        raise BadRequest(f"{name}: a % is not followed by two hex digits.")
+    try:
+        return unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest(f"{name}: not UTF-8.") from None
+
+
+def run_together(raw: bytes, names: Mapping[str, str]) -> dict[str, str]:
+    """Read a query whose parameters may be run together, as the published sample sends it.
+
+    It is split at ``&``, ``;``, and wherever a known name directly followed by ``=`` begins; names
+    ignore case. Unknown names are ignored.
+
+    Args:
+        raw: The query string as it came.
+        names: From each name in lower case to the one it is an alias of.
+
+    Returns:
+        Decoded values by the names in ``names.values()``.
+
+    Raises:
+        BadRequest: A name given twice (aliases count as one), broken escapes, a query too long.
+
+    Source: contract.md 2.2.
+    """
+    if len(raw) > MAX_QUERY_BYTES:
+        raise BadRequest("The query is too long.")
+    # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
+    alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    begins = re.compile(f"[&;]|({alternatives})=".encode(), re.IGNORECASE)
+    found: dict[str, str] = {}
+    matches = list(begins.finditer(raw))
+    for match, following in zip_longest(matches, matches[1:]):
+        if match.group(1) is None:
+            continue
+        name = names[match.group(1).decode("ascii").lower()]
+        if name in found:
+            raise BadRequest(f"{name}: given more than once.")
+        end = following.start() if following is not None else len(raw)
+        found[name] = decoded(raw[match.end() : end], name)
+    return found
+
+
+def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:
+    """Read the query of the API: known names only, each once, ``+`` a plus.
+
+    Raises:
+        BadRequest: An unknown name or one given twice, broken escapes, a query too long.
+    """
+    if len(raw) > MAX_QUERY_BYTES:
+        raise BadRequest("The query is too long.")
+    names = list(known)
+    found: dict[str, str] = {}
+    for piece in raw.split(b"&"):
+        if not piece:
+            continue
+        key, _, value = piece.partition(b"=")
+        name = decoded(key, "query")
+        if name not in names:
+            raise BadRequest(f"{name!r} is not a parameter here; known: {', '.join(names)}.")
+        if name in found:
+            raise BadRequest(f"{name}: given more than once.")
+        found[name] = decoded(value, name)
+    return found
