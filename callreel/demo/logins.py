@@ -24,9 +24,7 @@ class DemoLogin:
     reach: Scope
 
 
-def ensure_logins(
-    db: Database, known: Mapping[str, str], now: UnixMillis
-) -> tuple[DemoLogin, ...]:
+def ensure_logins(db: Database, known: Mapping[str, str], now: UnixMillis) -> tuple[DemoLogin, ...]:
     """Have an administrator, a supervisor of one site and an integrator.
 
     Args:

@@ -83,12 +83,8 @@ class PlannedSound:
         """Length in seconds."""
         return round(self.lead.duration_s + self.told.duration_s, 3)
 
-    def write(self, folder: Path) -> Path:
-        """Make the file beneath a folder.
-
-        Returns:
-            Its path.
-        """
+    def write(self, folder: Path) -> None:
+        """Make the file beneath a folder."""
         ring = _ringing()[: round(self.lead.ring_s * RATE_HZ)]
         hold = _melody()[: round(self.lead.hold_s * RATE_HZ)]
         lead = np.repeat(np.concatenate([ring, hold])[:, np.newaxis], 2, axis=1)
@@ -96,9 +92,7 @@ class PlannedSound:
         if self.form.mono:
             sound = (sound.astype(np.int32).sum(axis=1) >> 1).astype(np.int16)
         _, container, codec, *_ = self.form.value
-        path = folder / self.name
-        soundfile.write(path, sound, RATE_HZ, format=container, subtype=codec)
-        return path
+        soundfile.write(folder / self.name, sound, RATE_HZ, format=container, subtype=codec)
 
 
 @cache
