@@ -19,7 +19,7 @@ REPEAT_WINDOW_S = 2.0
 lost. Longer than any retry of a client on a local network, shorter than a card number."""
 
 
-_WHOLE = 1e-6
+WHOLE_FRAME = 1e-6
 """In frames: a product so near to a whole number is that number. Seconds are frames divided by the
 rate, which a float cannot always hold; without this a mask would grow by a frame at each reading."""
 
@@ -110,7 +110,9 @@ class Mask:
     def within(self, channel: int, start: int, stop: int) -> list[Interval]:
         """The masked parts of frames [start, stop) of one channel, clipped."""
         return [
-            (max(a, start), min(b, stop)) for a, b in self.channels[channel] if a < stop and b > start
+            (max(a, start), min(b, stop))
+            for a, b in self.channels[channel]
+            if a < stop and b > start
         ]
 
 
@@ -134,8 +136,10 @@ def mask_on_frames(
         if math.isnan(span.start_s) or math.isnan(span.end_s) or span.end_s < span.start_s:
             start, end, parties = 0, frames, list(range(channels))
         else:
-            start = max(0, min(frames, math.floor(span.start_s * rate_hz + _WHOLE)))
-            raw_end = frames if math.isinf(span.end_s) else math.ceil(span.end_s * rate_hz - _WHOLE)
+            start = max(0, min(frames, math.floor(span.start_s * rate_hz + WHOLE_FRAME)))
+            raw_end = (
+                frames if math.isinf(span.end_s) else math.ceil(span.end_s * rate_hz - WHOLE_FRAME)
+            )
             end = min(frames, raw_end + memory_frames)
             parties = _parties(span.channel, channels)
         if end > start:

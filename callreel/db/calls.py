@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from callreel.db import changes, directory
 from callreel.db.rows import (
@@ -44,6 +43,8 @@ FACT_COLUMNS = (
     "memory_frames",
     "repaired",
 )
+# What an output is made from: where one of these changes, so do the bytes of every output.
+_OF_SOUND = ("sha256", *(name for name in FACT_COLUMNS if name != "repaired"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class NewRecording:
 def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
     """One call within a scope."""
     wanted = select_calls().where(call_records.c.id == call_id, in_scope(scope))
-    return next(iter(calls_of_rows(conn, conn.execute(wanted).all())), None)
+    return next(iter(calls_of_rows(conn, conn.execute(wanted).mappings().all())), None)
 
 
 def find_recording(conn: Connection, scope: Scope, recording_id: RecordingId) -> Recording | None:
@@ -100,7 +101,7 @@ def find_recording(conn: Connection, scope: Scope, recording_id: RecordingId) ->
         call_records.c.recording_id == recording_id, in_scope(scope)
     )
     wanted = select(recordings).where(recordings.c.id == recording_id, mine.exists())
-    row = conn.execute(wanted).first()
+    row = conn.execute(wanted).mappings().first()
     return None if row is None else recording_of_row(conn, row)
 
 
@@ -117,9 +118,10 @@ def find_recording_by_names(
             call_records.c.datasource == datasource,
             in_scope(scope),
         )
+        .order_by(call_records.c.started_at.desc(), call_records.c.id)
         .limit(1)
     )
-    row = conn.execute(wanted).first()
+    row = conn.execute(wanted).mappings().first()
     return None if row is None else recording_of_row(conn, row)
 
 
@@ -131,18 +133,23 @@ def mask_revision(conn: Connection, recording_id: RecordingId) -> int | None:
 
 
 def put_recording(conn: Connection, recording: NewRecording, seal: str, now: UnixMillis) -> Outcome:
-    """Write a recording; the same again changes nothing, other bytes are a new content version.
+    """Write a recording; the same again changes nothing, other sound is a new content version.
+
+    One that retention deleted stays deleted. ``started_at`` is used where it is new; after that its
+    calls tell it. ``ready_at`` only ever grows.
 
     Args:
         conn: A write transaction.
-        recording: What to write.
+        recording: What to write; its bytes are durable.
         seal: The seal over its empty mask at revision 1; used where it is new.
         now: The time of writing.
     """
     changes.hold_order(conn)
     values = _recording_values(recording)
-    row = conn.execute(select(recordings).where(recordings.c.id == recording.id)).first()
-    if row is None:
+    known = (
+        conn.execute(select(recordings).where(recordings.c.id == recording.id)).mappings().first()
+    )
+    if known is None:
         conn.execute(
             insert(recordings).values(
                 **values,
@@ -157,20 +164,15 @@ def put_recording(conn: Connection, recording: NewRecording, seal: str, now: Uni
         )
         changes.record(conn, now, "recording", recording_id=recording.id)
         return "new"
-    known = row._mapping
-    times = {
-        "started_at": min(known["started_at"], recording.started_at),
-        "ready_at": max(known["ready_at"], recording.ready_at),
-    }
-    other_bytes = known["sha256"] != recording.sha256
-    if other_bytes:
-        times["content_version"] = known["content_version"] + 1
-    differs = _differs(known, values)
-    if differs or _differs(known, times):
-        conn.execute(
-            update(recordings).where(recordings.c.id == recording.id).values(**values, **times)
-        )
-    if not differs:
+    if known["state"] == RecordingState.DELETED.value:
+        return "same"
+    values["ready_at"] = max(known["ready_at"], recording.ready_at)
+    if any(known[name] != values[name] for name in _OF_SOUND):
+        values["content_version"] = known["content_version"] + 1
+    changed = {name: value for name, value in values.items() if known[name] != value}
+    if changed:
+        conn.execute(update(recordings).where(recordings.c.id == recording.id).values(**changed))
+    if not changed.keys() - {"ready_at"}:
         return "same"
     changes.record(conn, now, "recording", recording_id=recording.id)
     return "changed"
@@ -196,7 +198,8 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
     """Write a call; the same again changes nothing.
 
     The user and the channel it names come into the directory of its site. A recording once known is
-    not lost by writing the call again without one.
+    not lost by writing the call again without one. A recording starts with the first of its calls;
+    where that moves, so do its spans from signals: call ``masks.bind_signals`` afterwards.
     """
     changes.hold_order(conn)
     values: dict[str, object] = {
@@ -206,28 +209,43 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
         "directory_user_id": directory.ensure_user(conn, call.site_id, call.extension),
         "channel_id": directory.ensure_channel(conn, call.site_id, call.channel),
     }
-    row = conn.execute(select(call_records).where(call_records.c.id == call.id)).first()
-    if row is None:
+    wanted = select(call_records).where(call_records.c.id == call.id)
+    known = conn.execute(wanted).mappings().first()
+    recording_id = call.recording_id
+    if known is None:
         conn.execute(insert(call_records).values(**values, created_at=now))
-        changes.record(conn, now, "call", call_id=call.id, recording_id=call.recording_id)
-        return "new"
-    known = row._mapping
-    if call.recording_id is None and known["recording_id"] is not None:
-        for name in ("recording_id", "voicelocation", "voicefilename"):
-            values[name] = known[name]
-    if not _differs(known, values):
-        return "same"
-    conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
-    changes.record(conn, now, "call", call_id=call.id, recording_id=call.recording_id)
-    return "changed"
+    else:
+        if recording_id is None and known["recording_id"] is not None:
+            recording_id = known["recording_id"]
+            for name in ("recording_id", "voicelocation", "voicefilename"):
+                values[name] = known[name]
+        if all(known[name] == value for name, value in values.items()):
+            return "same"
+        conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
+    _start_with_first_call(conn, recording_id)
+    if known is not None and known["recording_id"] != recording_id:
+        _start_with_first_call(conn, known["recording_id"])
+    changes.record(conn, now, "call", call_id=call.id, recording_id=recording_id)
+    return "new" if known is None else "changed"
 
 
-def _differs(known: RowMapping, values: Mapping[str, object]) -> bool:
-    return any(known[name] != value for name, value in values.items())
+def _start_with_first_call(conn: Connection, recording_id: RecordingId | None) -> None:
+    first = conn.execute(
+        select(func.min(call_records.c.started_at)).where(
+            call_records.c.recording_id == recording_id
+        )
+    ).scalar()
+    if first is not None:
+        conn.execute(
+            update(recordings)
+            .where(recordings.c.id == recording_id, recordings.c.started_at != first)
+            .values(started_at=first)
+        )
 
 
 def delete_recording(conn: Connection, recording_id: RecordingId, now: UnixMillis) -> bool:
     """Mark a recording as deleted by retention; its calls stay. False where it was already."""
+    changes.hold_order(conn)
     changed = conn.execute(
         update(recordings)
         .where(recordings.c.id == recording_id, recordings.c.state != RecordingState.DELETED.value)

@@ -57,7 +57,8 @@ def record(
 def hold_order(conn: Connection) -> None:
     """Let no other transaction write calls, recordings or masks until this one ends.
 
-    SQLite has one writer anyway.
+    Whoever writes such a row calls this before touching any: with one lock, always taken first,
+    nobody can wait in a circle. SQLite has one writer anyway.
     """
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(CHANGES_LOCK)))
@@ -67,7 +68,7 @@ def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) 
     """Entries behind a cursor, about calls within the scope and their recordings.
 
     Args:
-        conn: A read transaction.
+        conn: A read transaction; all of it must see one moment.
         scope: Whose feed it is.
         since: ``next`` of an earlier page; None for the beginning.
         limit: How many at the most.
@@ -80,20 +81,27 @@ def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) 
         if not (since.isascii() and since.isdigit() and len(since) <= 18):
             raise BadRequest("since: this cursor is not one that this server gave out.")
         after = int(since)
-    mine = select(call_records.c.id).where(
-        or_(
-            call_records.c.id == changes.c.call_id,
-            call_records.c.recording_id == changes.c.recording_id,
-        ),
+    of_call = select(call_records.c.id).where(
+        call_records.c.id == changes.c.call_id, in_scope(scope)
+    )
+    # A leg that is out of reach must not be told of because another shares its recording.
+    of_recording = select(call_records.c.id).where(
+        changes.c.call_id.is_(None),
+        call_records.c.recording_id == changes.c.recording_id,
         in_scope(scope),
     )
     rows = conn.execute(
         select(changes)
-        .where(changes.c.seq > after, mine.exists())
+        .where(changes.c.seq > after, or_(of_call.exists(), of_recording.exists()))
         .order_by(changes.c.seq)
         .limit(limit)
     ).all()
     items = tuple(
         Change(row.kind, UnixMillis(row.at), row.call_id, row.recording_id) for row in rows
     )
-    return ChangePage(items, str(rows[-1].seq if rows else after))
+    if len(rows) == limit:
+        return ChangePage(items, str(rows[-1].seq))
+    # Behind the whole feed as this transaction sees it, so that whoever may see little of it does
+    # not have all the rest looked through again each time.
+    newest = conn.execute(select(func.max(changes.c.seq))).scalar()
+    return ChangePage(items, str(max(after, newest or 0)))

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, func, select, text
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
+    DBAPIError,
     IntegrityError,
-    InterfaceError,
-    InternalError,
     NoSuchModuleError,
-    OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -33,14 +32,32 @@ BUSY_TIMEOUT_S = 5
 
 # Any number that nobody else takes; it orders the rows of the feed of changes.
 CHANGES_LOCK = 0x63616C6C
+MIGRATION_LOCK = CHANGES_LOCK + 1
+
+# A server that vanished without a word is noticed in seconds, not in hours.
+_KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+
+# A server may be set up to answer before its log is on the disk; what we acknowledge is. Settings
+# that wait for a standby stay. And nobody waits for a lock for ever.
+_SESSION = f"""
+SELECT set_config('lock_timeout', '{BUSY_TIMEOUT_S}s', false),
+    CASE WHEN current_setting('synchronous_commit') = 'off'
+        THEN set_config('synchronous_commit', 'on', false) END
+"""
 
 
 class Database:
-    """One database; safe from many threads."""
+    """One database; safe from many threads.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.dialect = engine.dialect.name
+    Args:
+        readers: Where connections that only read come from.
+        writers: Where connections that write come from; may be the same.
+    """
+
+    def __init__(self, readers: Engine, writers: Engine) -> None:
+        self._readers = readers
+        self._writers = writers
+        self.dialect = writers.dialect.name
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -48,16 +65,14 @@ class Database:
 
         Raises:
             Unavailable: The database is away, locked or broken.
+            BadRequest: A value in a query is one that no database can hold.
         """
-        with _translated():
-            with self._engine.connect() as conn:
-                if self.dialect == "sqlite":
-                    conn.exec_driver_sql("BEGIN")
-                else:
-                    conn.exec_driver_sql(
-                        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-                    )
-                yield conn
+        with _translated(), self._readers.connect() as conn:
+            if self.dialect == "sqlite":
+                conn.exec_driver_sql("BEGIN")
+            else:
+                conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield conn
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -66,32 +81,33 @@ class Database:
         Raises:
             Unavailable: Locked for too long, away, full or broken; nothing was stored.
             Conflict: A rule of the schema forbids it.
+            BadRequest: A value is one that the database cannot hold.
         """
-        with _translated():
-            with self._engine.connect() as conn:
-                if self.dialect == "sqlite":
-                    # The lock now, not at the first write: two readers that both want to write
-                    # could never both go on.
-                    conn.exec_driver_sql("BEGIN IMMEDIATE")
-                try:
-                    yield conn
-                except BaseException:
-                    conn.rollback()
-                    raise
-                conn.commit()
+        with _translated(), self._writers.connect() as conn:
+            if self.dialect == "sqlite":
+                # The lock now, not at the first write: two readers that both want to write
+                # could never both go on.
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield conn
+            except BaseException:
+                conn.rollback()
+                raise
+            conn.commit()
 
     def migrate(self) -> None:
-        """Bring the schema up to date; harmless when it is.
+        """Bring the schema up to date; harmless when it is. All of it or nothing is done.
 
         Raises:
             DatabaseNewer: A newer Callreel wrote it.
+            ConfigurationError: Another program's tables are in the way.
             Unavailable: The database is away.
         """
-        with _translated(), self._engine.connect() as conn:
-            if self.dialect == "sqlite":
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
+        with self.write() as conn:
+            if self.dialect == "postgresql":
+                # Two that start together must not both find a table missing.
+                conn.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             migrate.upgrade(conn)
-            conn.commit()
 
     def require_current(self) -> None:
         """Refuse a schema that is not ours.
@@ -108,13 +124,14 @@ class Database:
         try:
             with self.write() as conn:
                 conn.execute(text("SELECT 1"))
-        except (Unavailable, Conflict):
+        except Unavailable:
             return False
         return True
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._readers.dispose()
+        self._writers.dispose()
 
 
 def open_database(url: str) -> Database:
@@ -134,13 +151,14 @@ def open_database(url: str) -> Database:
         ) from None
     kind = parsed.get_backend_name()
     if kind == "sqlite":
-        return Database(_sqlite_engine(parsed))
+        return _open_sqlite(parsed)
     if kind == "postgresql":
-        return Database(_postgresql_engine(parsed))
+        engine = _postgresql_engine(parsed)
+        return Database(engine, engine)
     raise ConfigurationError(f"database.url: {kind} is not supported; use sqlite or postgresql")
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _open_sqlite(url: URL) -> Database:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError(
             "database.url: SQLite needs a file, such as sqlite:////srv/calls.db"
@@ -151,21 +169,34 @@ def _sqlite_engine(url: URL) -> Engine:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigurationError(f"Cannot open the database {path}: {error.strerror}.") from error
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    # There is one writer at a time anyway. Waiting for the one connection is first come, first
+    # served; waiting for the file is a lottery that a thread can lose again and again.
+    return Database(
+        readers=_sqlite_engine(url, 16, 48, (*pragmas, "query_only=ON")),
+        writers=_sqlite_engine(url, 1, 0, pragmas),
+    )
+
+
+def _sqlite_engine(url: URL, kept: int, more: int, pragmas: Sequence[str]) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
-        pool_size=16,
-        max_overflow=48,
+        poolclass=QueuePool,
+        pool_size=kept,
+        max_overflow=more,
         pool_timeout=BUSY_TIMEOUT_S,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # Transactions are begun by hand above; the driver must not begin any of its own.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
+    _refuse_what_no_database_holds(engine)
     return engine
 
 
@@ -173,18 +204,41 @@ def _postgresql_engine(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(
+        engine = create_engine(
             url,
-            connect_args={"connect_timeout": BUSY_TIMEOUT_S},
+            connect_args={"connect_timeout": BUSY_TIMEOUT_S, **_KEEPALIVES},
             pool_pre_ping=True,
             pool_size=8,
             max_overflow=24,
             pool_timeout=BUSY_TIMEOUT_S,
+            hide_parameters=True,
         )
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             "PostgreSQL needs its driver: pip install 'callreel[postgres]'"
         ) from error
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_SESSION)
+        cursor.close()
+        connection.commit()
+
+    _refuse_what_no_database_holds(engine)
+    return engine
+
+
+def _refuse_what_no_database_holds(engine: Engine) -> None:
+    @event.listens_for(engine, "handle_error")
+    def refuse(context: ExceptionContext) -> None:
+        # Half a surrogate pair, a number of more than 64 bits: the drivers raise these unwrapped.
+        if isinstance(context.original_exception, UnicodeEncodeError | OverflowError):
+            raise _unstorable() from context.original_exception
+
+
+def _unstorable() -> BadRequest:
+    return BadRequest("A value holds what the database cannot store.")
 
 
 @contextmanager
@@ -195,8 +249,14 @@ def _translated() -> Iterator[None]:
         raise Conflict("This contradicts what is stored.", why=str(error.orig)) from error
     except DataError as error:
         # Such as a NUL in a text on PostgreSQL: it came from whoever asked.
-        raise BadRequest("A value holds what the database cannot store.") from error
-    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
-        raise Unavailable(
-            "The database cannot be reached now; try again.", retry_after_s=5, why=str(error)
-        ) from error
+        raise _unstorable() from error
+    except DBAPIError as error:
+        raise _away(str(error.orig)) from error
+    except PoolTimeout as error:
+        raise _away(str(error)) from error
+
+
+def _away(why: str) -> Unavailable:
+    return Unavailable(
+        "The database cannot be reached now; try again.", retry_after_s=BUSY_TIMEOUT_S, why=why
+    )

@@ -1,4 +1,4 @@
-"""The directory: sites, their datasources, groups, users and channels; stores and voicelocations."""
+"""The directory: sites with datasources, groups, users and channels; stores and voicelocations."""
 
 from __future__ import annotations
 
@@ -54,14 +54,10 @@ def _insert_once(conn: Connection, table: Table, **values: object) -> None:
     conn.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
-def _site_of_row(row: object) -> Site:
-    return Site(**row._mapping)  # type: ignore[attr-defined]  # a Row; its columns are Site's fields
-
-
 def list_sites(conn: Connection) -> tuple[Site, ...]:
     """Every site, by name."""
-    rows = conn.execute(select(sites).order_by(sites.c.name, sites.c.id))
-    return tuple(_site_of_row(row) for row in rows)
+    rows = conn.execute(select(sites).order_by(sites.c.name, sites.c.id)).mappings()
+    return tuple(Site(**row) for row in rows)
 
 
 def find_site(conn: Connection, id_or_name: str) -> Site:
@@ -70,19 +66,20 @@ def find_site(conn: Connection, id_or_name: str) -> Site:
     Raises:
         NotFound: There is none, or two have this name.
     """
-    row = conn.execute(select(sites).where(sites.c.id == id_or_name)).first()
+    row = conn.execute(select(sites).where(sites.c.id == id_or_name)).mappings().first()
     if row is None:
-        rows = conn.execute(select(sites).where(sites.c.name == id_or_name)).all()
+        rows = conn.execute(select(sites).where(sites.c.name == id_or_name)).mappings().all()
         if len(rows) != 1:
             known = ", ".join(site.name for site in list_sites(conn)) or "none yet"
             raise NotFound(f"There is no one site {id_or_name!r}; known: {known}.")
         row = rows[0]
-    return _site_of_row(row)
+    return Site(**row)
 
 
 def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site:
     """The site of this id; made with default settings where it is new."""
-    row = conn.execute(select(sites).where(sites.c.id == site_id)).first()
+    wanted = select(sites).where(sites.c.id == site_id)
+    row = conn.execute(wanted).mappings().first()
     if row is None:
         _insert_once(
             conn,
@@ -93,8 +90,8 @@ def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site
             pad_s=DEFAULT_PAD_S,
             settle_s=DEFAULT_SETTLE_S,
         )
-        row = conn.execute(select(sites).where(sites.c.id == site_id)).one()
-    return _site_of_row(row)
+        row = conn.execute(wanted).mappings().one()
+    return Site(**row)
 
 
 def set_site(conn: Connection, site: Site) -> None:
@@ -131,12 +128,14 @@ def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = N
         datasource: Its name.
         site_id: The site it feeds where it is new; None makes one of the same id.
     """
-    row = conn.execute(select(datasources).where(datasources.c.id == datasource)).first()
-    if row is not None:
-        return ensure_site(conn, row.site_id)
-    site = ensure_site(conn, site_id or datasource)
-    _insert_once(conn, datasources, id=datasource, site_id=site.id)
-    return site
+    wanted = select(datasources.c.site_id).where(datasources.c.id == datasource)
+    known = conn.execute(wanted).scalar()
+    if known is None:
+        site = ensure_site(conn, site_id or datasource)
+        _insert_once(conn, datasources, id=datasource, site_id=site.id)
+        # Another may have been first, with another site.
+        known = conn.execute(wanted).scalar_one()
+    return ensure_site(conn, known)
 
 
 def ensure_group(conn: Connection, site_id: str, name: str) -> str:

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
-    Select,
+    Table,
     and_,
-    delete,
     insert,
     or_,
     select,
@@ -92,7 +90,7 @@ def object_ids(
         raise BadRequest("objtype: must be user or channel.")
     query = select(table.c.id).where(wanted)
     if not scope.everything:
-        query = query.where(_within(table.c, scope.site_ids, scope.group_ids))
+        query = query.where(_within(table, scope.site_ids, scope.group_ids))
     if container:
         named_sites = conn.execute(
             select(sites.c.id).where(or_(sites.c.id == container, sites.c.name == container))
@@ -100,21 +98,18 @@ def object_ids(
         named_groups = conn.execute(
             select(groups.c.id).where(or_(groups.c.id == container, groups.c.name == container))
         ).scalars()
-        query = query.where(_within(table.c, named_sites, named_groups))
+        query = query.where(_within(table, named_sites, named_groups))
     ids = conn.execute(query.order_by(table.c.id)).scalars()
     if objtype == "user":
         return [Target(directory_user_id=each) for each in ids]
     return [Target(channel_id=each) for each in ids]
 
 
-def _within(
-    columns: object, site_ids: Iterable[str], group_ids: Iterable[str]
-) -> ColumnElement[bool]:
-    parts: list[ColumnElement[bool]] = [columns.site_id.in_(sorted(site_ids))]  # type: ignore[attr-defined]  # a table's columns
-    group = getattr(columns, "group_id", None)
-    if group is not None:
-        parts.append(group.in_(sorted(group_ids)))
-    return or_(*parts)
+def _within(table: Table, site_ids: Iterable[str], group_ids: Iterable[str]) -> ColumnElement[bool]:
+    in_site = table.c.site_id.in_(sorted(site_ids))
+    if "group_id" not in table.c:
+        return in_site
+    return or_(in_site, table.c.group_id.in_(sorted(group_ids)))
 
 
 def add_signal(
@@ -129,8 +124,8 @@ def add_signal(
 ) -> list[str]:
     """Store a signal, one row for each object it is about; gives their ids.
 
-    From here to the commit no call comes in: else a signal and its call, written at the same moment,
-    could each miss the other, and speech stay unmasked.
+    From here to the commit no call comes in: else a signal and its call, written at the same
+    moment, could each miss the other, and speech stay unmasked.
     """
     changes.hold_order(conn)
     ids = []
@@ -157,41 +152,33 @@ def recordings_touched(
 ) -> set[RecordingId]:
     """Recordings of the calls that these objects were in at an instant.
 
-    A call whose recording is longer than the call is taken to last as long as the recording.
+    A call whose recording ends after it is taken to last until that end.
     """
     found: set[RecordingId] = set()
     for target in targets:
         column, value = target.column_value()
         rows = conn.execute(
-            _windows().where(
-                call_records.c[column] == value,
-                call_records.c.started_at <= at,
-                call_records.c.recording_id.is_not(None),
-            )
+            select(call_records.c.recording_id)
+            .join(recordings, recordings.c.id == call_records.c.recording_id)
+            .where(call_records.c[column] == value, _is_on_at(at))
         )
-        found |= {RecordingId(row.recording_id) for row in rows if at <= _ends_at(row)}
+        found |= {RecordingId(recording_id) for recording_id in rows.scalars()}
     return found
 
 
-def _windows() -> Select[tuple[object, ...]]:
-    return select(
-        call_records.c.recording_id,
-        call_records.c.started_at,
-        call_records.c.duration_s,
-        call_records.c.directory_user_id,
-        call_records.c.channel_id,
-        call_records.c.site_id,
-        recordings.c.frames,
-        recordings.c.rate_hz,
-    ).select_from(
-        call_records.outerjoin(recordings, recordings.c.id == call_records.c.recording_id)
+def _is_on_at(at: ColumnElement[int] | int) -> ColumnElement[bool]:
+    """Whether a call is on at an instant: until its end or that of its recording, the later one."""
+    c, r = call_records.c, recordings.c
+    call_ms = at - c.started_at
+    recording_ms = at - r.started_at
+    # A millisecond that has begun counts as a whole one.
+    return and_(
+        call_ms >= 0,
+        or_(
+            call_ms < c.duration_s * 1000 + 1,
+            recording_ms * r.rate_hz < r.frames * 1000 + r.rate_hz,
+        ),
     )
-
-
-def _ends_at(row: Row[tuple[object, ...]]) -> int:
-    m = row._mapping
-    recorded_s = m["frames"] / m["rate_hz"] if m["frames"] is not None else 0.0
-    return int(m["started_at"] + math.ceil(max(m["duration_s"], recorded_s) * 1000))
 
 
 def bind_signals(conn: Connection, call_id: CallId, seal: Seal, now: UnixMillis) -> None:
@@ -214,31 +201,45 @@ def rebuild_signal_spans(
     Every leg counts: a signal about any call that shares the recording masks it for all. Each
     user's and each channel's signals are paired by themselves, under the rules of the leg's site.
     """
+    changes.hold_order(conn)
     started_at = conn.execute(
-        select(recordings.c.started_at).where(recordings.c.id == recording_id).with_for_update()
+        select(recordings.c.started_at).where(recordings.c.id == recording_id)
     ).scalar()
     if started_at is None:
         return False
     pairs = _paired(conn, recording_id, UnixMillis(started_at))
-    stored = conn.execute(
-        select(spans.c.start_s, spans.c.end_s, spans.c.signal_on_id, spans.c.signal_off_id).where(
-            spans.c.recording_id == recording_id,
-            spans.c.source == SpanSource.SIGNAL.value,
-            spans.c.state == "active",
-        )
-    ).all()
-    wanted = {(p.span.start_s, _stored_end(p.span), p.on_id, p.off_id) for p in pairs}
-    if {tuple(row) for row in stored} == wanted:
-        return False
-    conn.execute(
-        delete(spans).where(
-            spans.c.recording_id == recording_id,
-            spans.c.source == SpanSource.SIGNAL.value,
-            spans.c.state == "active",
-        )
+    wanted = {
+        (pair.span.start_s, _stored_end(pair.span), pair.on_id, pair.off_id): pair.span
+        for pair in pairs
+    }
+    of_signals = and_(
+        spans.c.recording_id == recording_id,
+        spans.c.source == SpanSource.SIGNAL.value,
+        spans.c.state == "active",
     )
-    for pair in pairs:
-        _insert(conn, recording_id, pair.span, SpanSource.SIGNAL, None, None, now, pair)
+    parts = (spans.c.start_s, spans.c.end_s, spans.c.signal_on_id, spans.c.signal_off_id)
+    stored = {
+        tuple(row[1:]): row.id for row in conn.execute(select(spans.c.id, *parts).where(of_signals))
+    }
+    if stored.keys() == wanted.keys():
+        return False
+    for key in stored.keys() - wanted.keys():
+        # Kept, for whoever asks later what was masked when.
+        conn.execute(
+            update(spans)
+            .where(spans.c.id == stored[key])
+            .values(state="removed", reason="its signals were paired anew")
+        )
+    for key in wanted.keys() - stored.keys():
+        _insert(
+            conn,
+            recording_id,
+            wanted[key],
+            SpanSource.SIGNAL,
+            signal_on_id=key[2],
+            signal_off_id=key[3],
+            created_at=now,
+        )
     reseal(conn, recording_id, seal, now)
     return True
 
@@ -246,31 +247,27 @@ def rebuild_signal_spans(
 def _paired(
     conn: Connection, recording_id: RecordingId, started_at: UnixMillis
 ) -> list[PairedSpan]:
-    legs = conn.execute(_windows().where(call_records.c.recording_id == recording_id)).all()
-    heard: dict[tuple[str, str], dict[str, SignalMoment]] = defaultdict(dict)
-    site_of: dict[tuple[str, str], str] = {}
-    for leg in legs:
-        for column in ("directory_user_id", "channel_id"):
-            value = leg._mapping[column]
-            if value is None:
-                continue
-            rows = conn.execute(
-                select(signals.c.id, signals.c.at, signals.c.mute).where(
-                    and_(
-                        signals.c[column] == value,
-                        signals.c.at >= leg.started_at,
-                        signals.c.at <= _ends_at(leg),
-                    )
-                )
+    found: list[PairedSpan] = []
+    for column in ("directory_user_id", "channel_id"):
+        rows = conn.execute(
+            select(
+                signals.c.id,
+                signals.c.at,
+                signals.c.mute,
+                signals.c[column],
+                call_records.c.site_id,
             )
-            site_of[column, value] = leg.site_id
-            for row in rows:
-                heard[column, value][row.id] = SignalMoment(row.id, UnixMillis(row.at), row.mute)
-    return [
-        pair
-        for key in sorted(heard)
-        for pair in pair_signals(heard[key].values(), started_at, _rules(conn, site_of[key]))
-    ]
+            .distinct()
+            .join(call_records, call_records.c[column] == signals.c[column])
+            .join(recordings, recordings.c.id == call_records.c.recording_id)
+            .where(recordings.c.id == recording_id, _is_on_at(signals.c.at))
+        )
+        heard: dict[tuple[str, str], list[SignalMoment]] = defaultdict(list)
+        for signal_id, at, mute, about, site_id in rows:
+            heard[about, site_id].append(SignalMoment(signal_id, at, mute))
+        for (_about, site_id), moments in heard.items():
+            found += pair_signals(moments, started_at, _rules(conn, site_id))
+    return found
 
 
 def _rules(conn: Connection, site_id: str) -> SpanRules:
@@ -278,7 +275,7 @@ def _rules(conn: Connection, site_id: str) -> SpanRules:
     return SpanRules(pad_s=row.pad_s, max_span_s=row.max_span_s)
 
 
-def add_spans(
+def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
     conn: Connection,
     recording_id: RecordingId,
     new: Sequence[Span],
@@ -294,6 +291,7 @@ def add_spans(
     Returns:
         Whether anything was added; then the mask has a new revision.
     """
+    changes.hold_order(conn)
     rows = conn.execute(
         select(spans.c.start_s, spans.c.end_s, spans.c.channel).where(
             spans.c.recording_id == recording_id,
@@ -306,7 +304,7 @@ def add_spans(
     for span in dict.fromkeys(new):
         channel = None if span.channel is None else span.channel.value
         if (span.start_s, _stored_end(span), channel) not in known:
-            _insert(conn, recording_id, span, source, actor, reason, now)
+            _insert(conn, recording_id, span, source, actor=actor, reason=reason, created_at=now)
             added = True
     if added:
         reseal(conn, recording_id, seal, now)
@@ -322,10 +320,7 @@ def _insert(
     recording_id: RecordingId,
     span: Span,
     source: SpanSource,
-    actor: str | None,
-    reason: str | None,
-    now: UnixMillis,
-    pair: PairedSpan | None = None,
+    **origin: str | int | None,
 ) -> None:
     conn.execute(
         insert(spans).values(
@@ -335,20 +330,17 @@ def _insert(
             end_s=_stored_end(span),
             channel=None if span.channel is None else span.channel.value,
             source=source.value,
-            reason=reason,
-            actor=actor,
             state="active",
-            signal_on_id=pair.on_id if pair else None,
-            signal_off_id=pair.off_id if pair else None,
-            created_at=now,
+            **origin,
         )
     )
 
 
 def reseal(conn: Connection, recording_id: RecordingId, seal: Seal, now: UnixMillis) -> None:
     """Give the mask of a recording its next revision and a seal over its active spans."""
+    changes.hold_order(conn)
     revision = conn.execute(
-        select(recordings.c.mask_revision).where(recordings.c.id == recording_id).with_for_update()
+        select(recordings.c.mask_revision).where(recordings.c.id == recording_id)
     ).scalar_one()
     active = active_spans(conn, [recording_id]).get(recording_id, ())
     conn.execute(

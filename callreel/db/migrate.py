@@ -8,8 +8,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
+from callreel.db.schema import metadata
 from callreel.errors import ConfigurationError, DatabaseNewer
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -26,8 +27,15 @@ def upgrade(conn: Connection) -> None:
 
     Raises:
         DatabaseNewer: The database names a revision that this version does not know.
+        ConfigurationError: It holds tables of another program under names of ours.
     """
-    _require_known(conn)
+    if _require_known(conn) is None:
+        taken = set(inspect(conn).get_table_names()) & set(metadata.tables)
+        if taken:
+            raise ConfigurationError(
+                f"database.url: this database has a table {min(taken)!r} that Callreel did not "
+                "make; give it a database of its own."
+            )
     config = _config()
     config.attributes["connection"] = conn
     command.upgrade(config, "head")
@@ -43,7 +51,8 @@ def require_current(conn: Connection) -> None:
     found = _require_known(conn)
     if found != ScriptDirectory.from_config(_config()).get_current_head():
         raise ConfigurationError(
-            "The database has an older schema (or none); run 'callreel migrate' with this data folder."
+            "The database has an older schema (or none); "
+            "run 'callreel migrate' with this data folder."
         )
 
 

@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, false, or_, select, true
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, or_, select, true
 
 from callreel.db.schema import call_records, directory_users, recordings, spans
 from callreel.model import (
@@ -26,8 +26,6 @@ from callreel.model import (
     UnixMillis,
 )
 from callreel.spans import effective_spans, mask_on_frames
-
-AnyRow = Row[tuple[object, ...]]
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
@@ -80,12 +78,11 @@ def span_of(start_s: float, end_s: float | None, channel: str | None) -> Span:
     )
 
 
-def calls_of_rows(conn: Connection, rows: Sequence[AnyRow]) -> tuple[Call, ...]:
+def calls_of_rows(conn: Connection, rows: Sequence[RowMapping]) -> tuple[Call, ...]:
     """Rows of ``select_calls`` as Calls, with one more query for all of their spans."""
-    mappings = [row._mapping for row in rows]
-    masked = active_spans(conn, (m["recording_id"] for m in mappings if m["recording_id"]))
+    masked = active_spans(conn, (row["recording_id"] for row in rows if row["recording_id"]))
     found = []
-    for m in mappings:
+    for m in rows:
         raw = masked.get(m["recording_id"], ())
         if m["frames"] is None:
             duration_s, shown = m["duration_s"], raw
@@ -119,9 +116,8 @@ def calls_of_rows(conn: Connection, rows: Sequence[AnyRow]) -> tuple[Call, ...]:
     return tuple(found)
 
 
-def recording_of_row(conn: Connection, row: AnyRow) -> Recording:
+def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
     """A row of ``recordings`` with its active spans."""
-    m = row._mapping
     facts = None
     if m["frames"] is not None:
         facts = SourceFacts(

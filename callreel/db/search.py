@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
-from callreel.db.schema import call_records, spans
+from callreel.db.schema import call_records, recordings, spans
 from callreel.errors import BadRequest
 from callreel.model import Call, Direction, Scope, UnixMillis
+from callreel.spans import WHOLE_FRAME
+
+# Instant and id of a call; 18 digits fit the column, and no database holds a NUL in a text.
+_PLACE = re.compile(r"(-?\d{1,18})\|([^\0]+)", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def search_calls(
             )
         )
     query = query.order_by(call_records.c.started_at.desc(), call_records.c.id.desc())
-    rows = conn.execute(query.limit(limit + 1)).all()
+    rows = conn.execute(query.limit(limit + 1)).mappings().all()
     items = calls_of_rows(conn, rows[:limit])
     more = len(rows) > limit
     return CallPage(items, _make_cursor(items[-1]) if more else None)
@@ -101,19 +106,37 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.mask is not None:
         masked = exists(
             select(spans.c.id).where(
-                spans.c.recording_id == c.recording_id, spans.c.state == "active"
+                spans.c.recording_id == c.recording_id, spans.c.state == "active", _is_heard()
             )
         )
         found.append(masked if wanted.mask else ~masked)
     return found
 
 
+def _is_heard() -> ColumnElement[bool]:
+    # As ``spans.mask_on_frames``: a span behind the last frame, or from a frame to itself, masks
+    # nothing; one that ends before it starts masks everything; so does, for all that is known, any
+    # span of sound whose length nobody knows.
+    r = recordings.c
+    return or_(
+        r.frames.is_(None),
+        spans.c.end_s < spans.c.start_s,
+        and_(
+            spans.c.start_s * r.rate_hz + WHOLE_FRAME < r.frames,
+            or_(spans.c.end_s.is_(None), spans.c.end_s > spans.c.start_s, r.memory_frames > 0),
+        ),
+    )
+
+
 def _matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    # One star at one end is ours; % and _ of LIKE are escaped by SQLAlchemy.
+    # Not LIKE: it has wildcards of its own, and SQLite's takes upper for lower case.
     if pattern.endswith("*") and len(pattern) > 1:
-        return column.startswith(pattern[:-1], autoescape=True)
+        beginning = pattern[:-1]
+        return func.substr(column, 1, len(beginning)) == beginning
     if pattern.startswith("*") and len(pattern) > 1:
-        return column.endswith(pattern[1:], autoescape=True)
+        end = pattern[1:]
+        length = func.length(column)
+        return and_(length >= len(end), func.substr(column, length - len(end) + 1) == end)
     return column == pattern
 
 
@@ -125,10 +148,9 @@ def _make_cursor(last: Call) -> str:
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
         raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", True)
-        started_at, bar, call_id = raw.decode("ascii").partition("|")
-        number = int(started_at)
-        if not bar or abs(number) > 2**62:
-            raise ValueError
+        place = _PLACE.fullmatch(raw.decode())
     except (binascii.Error, ValueError):
-        raise BadRequest("cursor: this is not one that this server gave out.") from None
-    return number, call_id
+        place = None
+    if place is None:
+        raise BadRequest("cursor: this is not one that this server gave out.")
+    return int(place[1]), place[2]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, true, update
 
 from callreel.db.schema import api_keys, web_user_reach, web_users
 from callreel.errors import BadRequest, Conflict, NotFound
@@ -77,12 +79,12 @@ def set_reach(conn: Connection, user_id: WebUserId, reach: Scope) -> None:
 
 def by_name(conn: Connection, username: str) -> WebUser | None:
     """The user of this name; upper and lower case count alike."""
-    return _find(conn, web_users.c.username_folded == username.casefold())
+    return _user(conn, web_users.c.username_folded == username.casefold())
 
 
 def by_id(conn: Connection, web_user_id: WebUserId) -> WebUser | None:
     """The user of this id."""
-    return _find(conn, web_users.c.id == web_user_id)
+    return _user(conn, web_users.c.id == web_user_id)
 
 
 def by_api_key(conn: Connection, key_hash: str) -> WebUser | None:
@@ -90,18 +92,25 @@ def by_api_key(conn: Connection, key_hash: str) -> WebUser | None:
     owner = select(api_keys.c.web_user_id).where(
         api_keys.c.key_hash == key_hash, api_keys.c.disabled_at.is_(None)
     )
-    return _find(conn, web_users.c.id == owner.scalar_subquery())
+    return _user(conn, web_users.c.id == owner.scalar_subquery())
 
 
-def _find(conn: Connection, condition: object) -> WebUser | None:
+def _user(conn: Connection, condition: ColumnElement[bool]) -> WebUser | None:
+    return next(iter(_users(conn, condition)), None)
+
+
+def _users(conn: Connection, condition: ColumnElement[bool]) -> tuple[WebUser, ...]:
     joined = web_users.outerjoin(web_user_reach, web_user_reach.c.web_user_id == web_users.c.id)
     rows = conn.execute(
         select(web_users, web_user_reach.c.site_id, web_user_reach.c.group_id)
         .select_from(joined)
-        .where(condition)  # type: ignore[arg-type]  # a column expression of this file
-    ).all()
-    if not rows:
-        return None
+        .where(condition)
+        .order_by(web_users.c.username_folded)
+    )
+    return tuple(_user_of_rows(list(own)) for _, own in groupby(rows, key=lambda row: row.id))
+
+
+def _user_of_rows(rows: Sequence[Row[tuple[object, ...]]]) -> WebUser:
     user = rows[0]
     return WebUser(
         id=WebUserId(user.id),
@@ -120,9 +129,7 @@ def _find(conn: Connection, condition: object) -> WebUser | None:
 
 def list_users(conn: Connection) -> tuple[WebUser, ...]:
     """Every user, by name."""
-    ids = conn.execute(select(web_users.c.id).order_by(web_users.c.username_folded)).scalars().all()
-    found = (by_id(conn, WebUserId(user_id)) for user_id in ids)
-    return tuple(user for user in found if user is not None)
+    return _users(conn, true())
 
 
 def set_password(conn: Connection, username: str, password_hash: str) -> None:

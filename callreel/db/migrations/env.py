@@ -1,4 +1,5 @@
 """How Alembic runs the migrations: on the connection and in the transaction of the caller."""
+# ruff: noqa: INP001  # Alembic runs it by its path; it is in no package
 
 from __future__ import annotations
 
