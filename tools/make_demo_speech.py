@@ -7,6 +7,7 @@ the root of the repository: ``python -m tools.make_demo_speech``. Left is the ag
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import tempfile
@@ -86,7 +87,8 @@ class Tape:
             end_s = (first + len(sound)) / RATE_HZ
             self.pieces.append((column, first, sound))
             if is_card:
-                self.spans.append(CardSpan(round(self.now_s, 3), round(end_s, 3), channel))
+                start, end = math.floor(self.now_s * 1000), math.ceil(end_s * 1000)
+                self.spans.append(CardSpan(start / 1000, end / 1000, channel))
             self.now_s = end_s + BETWEEN_PARTS_S
         end_s = self.now_s - BETWEEN_PARTS_S
         shown = re.sub(r"[{}]", "", text)
@@ -130,7 +132,7 @@ def band_limited(sound: Sound) -> Sound:
     hertz = np.fft.rfftfreq(len(sound), 1 / RATE_HZ)
     low = np.clip((hertz - BAND_HZ[0] * 0.6) / (BAND_HZ[0] * 0.4), 0, 1)
     high = np.clip((BAND_HZ[1] * 1.1 - hertz) / (BAND_HZ[1] * 0.1), 0, 1)
-    return np.fft.irfft(spectrum * low * high, len(sound))
+    return np.asarray(np.fft.irfft(spectrum * low * high, len(sound)), dtype=np.float64)
 
 
 def trimmed(sound: Sound) -> Sound:
@@ -142,7 +144,7 @@ def trimmed(sound: Sound) -> Sound:
 def leveled(sound: Sound) -> Sound:
     """Bring speech to one level whoever speaks, without clipping."""
     gain = ACTIVE_LEVEL / np.sqrt(np.mean(np.square(sound)))
-    return sound * min(gain, 0.95 / np.abs(sound).max())
+    return sound * float(min(gain, 0.95 / np.abs(sound).max()))
 
 
 def main() -> None:

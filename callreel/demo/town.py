@@ -50,7 +50,7 @@ BRISTOL = DemoSite(
     main_number="01632960200",
     people=(
         Person("3101", "Howard Tilley", "Support"),
-        Person("3102", "Ines Cordeiro", "Support"),
+        Person("3102", "Irene Cordeiro", "Support"),
         Person("3103", "Jonas Weidling", "Support"),
         Person("3104", "Karen Oduya", "Reception"),
         Person("3105", "Liam Vasey", "Reception"),
