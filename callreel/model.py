@@ -130,7 +130,7 @@ class SourceFacts:
     """What was found at ingest about the stored sound; serving trusts these and nothing else."""
 
     codec: str
-    """A name from the table in ``audio/sources.py``, e.g. ``pcm_s16le``, ``ulaw``, ``gsm``, ``mp3``."""
+    """A name from the table in ``audio/codecs.py``, e.g. ``pcm_s16le``, ``ulaw``, ``gsm``, ``mp3``."""
     container: str
     """``wav``, ``raw``, ``mp3``, ``ogg`` or ``flac``."""
     rate_hz: int
@@ -139,9 +139,9 @@ class SourceFacts:
     frames: int
     """Decoded length, in frames."""
     data_offset: int = 0
-    """Where the sound begins, in bytes (``wav`` and ``raw``)."""
+    """Where the sound begins, in bytes; a decoder is given nothing before it."""
     data_size: int = 0
-    """How many bytes of sound there are (``wav`` and ``raw``)."""
+    """How many bytes of sound there are."""
     block_align: int = 0
     """Bytes of one block of the codec (``wav`` and ``raw``)."""
     memory_frames: int = 0

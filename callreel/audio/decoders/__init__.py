@@ -1,0 +1,1 @@
+"""One module for each way in which stored sound becomes int16."""
