@@ -1,0 +1,114 @@
+"""What `make` promises to somebody who has just cloned the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("run.txt", "dev.txt")
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make as a newcomer would, without what the make around the tests has set."""
+    environment = {key: value for key, value in os.environ.items() if "MAKE" not in key}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder with what make itself reads, and no virtual environment."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    return tmp_path
+
+
+def python_that(folder: Path, script: str) -> Path:
+    """An interpreter that behaves as a shell script says."""
+    path = folder / "python-stand-in"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_help_lists_what_can_be_run() -> None:
+    """`make help` names every documented target, and is what plain `make` says."""
+    told = make(ROOT, "help").stdout
+    for target in ("run", "test", "check", "fix", "bench", "docs", "clean"):
+        assert re.search(rf"^make {target} ", told, re.MULTILINE), target
+    assert make(ROOT).stdout == told
+
+
+def test_a_missing_python_is_told_in_one_line(clone: Path) -> None:
+    """Whoever has no such interpreter reads what to give instead."""
+    told = make(clone, "run", "PYTHON=no-such-python")
+    assert told.returncode != 0
+    assert "There is no 'no-such-python'" in told.stdout
+    assert "PYTHON=" in told.stdout
+    assert len(told.stdout.splitlines()) == 1
+
+
+def test_an_old_python_is_told_in_one_line(clone: Path) -> None:
+    """Python before 3.11 is refused by its version, not by a traceback."""
+    old = python_that(clone, 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+    told = make(clone, "run", f"PYTHON={old}")
+    assert told.returncode != 0
+    assert "Python 3.9.2" in told.stdout
+    assert "3.11 or newer" in told.stdout
+    assert len(told.stdout.splitlines()) == 1
+
+
+def test_a_python_without_venv_is_told_in_one_line(clone: Path) -> None:
+    """Debian's python3 comes without ensurepip; the package to install is named."""
+    bare = python_that(clone, 'case "$2" in *ensurepip*) exit 1 ;; *) exit 0 ;; esac')
+    told = make(clone, "run", f"PYTHON={bare}")
+    assert told.returncode != 0
+    assert "python3-venv" in told.stdout
+    assert len(told.stdout.splitlines()) == 1
+
+
+def test_continuous_integration_runs_the_test_command_and_nothing_else() -> None:
+    """`.ci/run` is `make test`, so that what a developer runs is what is checked."""
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["exec make test"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_every_package_by_hash_and_names_no_host(name: str) -> None:
+    """What is installed is what was tested, from wherever it is fetched."""
+    text = (ROOT / "requirements" / name).read_text()
+    packages = re.findall(r"^[a-z0-9].*", text, re.MULTILINE)
+    assert len(packages) > 30
+    for package in packages:
+        assert re.match(r"[a-z0-9._-]+==[^ ]+ (;.* )?\\$", package), package
+    assert "://" not in text
+    assert "index" not in text.replace("indexed", "")
+    assert "/" not in re.sub(r"#.*", "", text)
+
+
+def test_the_two_locks_agree() -> None:
+    """What runs in production is what the tests ran with."""
+    run, dev = (
+        dict(
+            re.findall(r"^([a-z0-9._-]+==\S+ ?[^\\]*)\\\n((?:    --hash.*\n)+)", text, re.MULTILINE)
+        )
+        for text in ((ROOT / "requirements" / name).read_text() for name in LOCKS)
+    )
+    assert run
+    assert run.items() <= dev.items()
