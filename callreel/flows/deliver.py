@@ -4,7 +4,7 @@ mask arrives. Source: contract.md section 3."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
@@ -185,7 +185,7 @@ class Deliver:
         grant: Grant,
         recording: Recording,
         address: str | None,
-        detail: dict[str, object],
+        detail: Mapping[str, object],
     ) -> audit.AuditEntry:
         return audit.AuditEntry(
             at=self._clock(),
