@@ -113,7 +113,8 @@ def _csv_rows(path: Path, header: Sequence[str] | None) -> Rows:
             problem = _cells_problem(cells, header)
             # The last line of a file that is being written may end anywhere, also where it still
             # looks like a shorter form of the row.
-            if not ended and (problem is not None or columns not in {0, len(cells or [])}):
+            shorter = columns not in {0, len(cells or [])} or text.endswith(",")
+            if not ended and (problem is not None or shorter):
                 yield Problem(origin, "the last line is not complete yet", Result.WAITING)
             elif problem is not None or cells is None:
                 yield Problem(origin, problem or "the quotes do not match")

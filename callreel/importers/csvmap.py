@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from callreel.importers.mapping import DATE_PARTS, TEMPLATE_NAME, Column, Import
 from callreel.model import Direction, Disposition, UnixMillis
 
 _LINE_MAX_CHARS = 1 << 20
+_ROW_MAX_LINES = 50
 
 _Cells = Mapping[Column, str]
 
@@ -76,7 +78,7 @@ def _cells(path: Path, mapping: ImportMapping) -> Iterator[tuple[str, _Cells | P
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     with file:
-        lines = _lines(path.name, _decoded(file, path, mapping))
+        lines = _Lines(path.name, _decoded(file, path, mapping))
         for _ in range(mapping.skip_lines):
             next(lines, None)
         yield from (_json_cells(lines) if mapping.jsonl else _csv_cells(path, lines, mapping))
@@ -92,15 +94,26 @@ def _decoded(file: Iterator[str], path: Path, mapping: ImportMapping) -> Iterato
         ) from error
 
 
-def _lines(name: str, file: Iterator[str]) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(file, 1):
-        yield f"{name}:{number}", line
+class _Lines:
+    """Lines with their origin, of which some may be given back."""
+
+    def __init__(self, name: str, file: Iterator[str]) -> None:
+        self._lines = ((f"{name}:{number}", line) for number, line in enumerate(file, 1))
+        self._returned: deque[tuple[str, str]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return self
+
+    def __next__(self) -> tuple[str, str]:
+        return self._returned.popleft() if self._returned else next(self._lines)
+
+    def give_back(self, lines: list[tuple[str, str]]) -> None:
+        self._returned.extendleft(reversed(lines))
 
 
 def _csv_cells(
-    path: Path, lines: Iterator[tuple[str, str]], mapping: ImportMapping
+    path: Path, lines: _Lines, mapping: ImportMapping
 ) -> Iterator[tuple[str, _Cells | Problem]]:
-    """One line, one row: a torn quote must not swallow the lines behind it."""
     names: list[Column] | None = None
     if mapping.header:
         _, first = next(lines, ("", ""))
@@ -110,7 +123,7 @@ def _csv_cells(
     for origin, line in lines:
         if not line.strip():
             continue
-        cells = _split(line, mapping)
+        cells = _split(line, mapping) or _joined(line, lines, mapping, width)
         if cells is None or (width and len(cells) != width):
             yield origin, _uneven(origin, line, cells, width)
             continue
@@ -150,6 +163,25 @@ def _split(line: str, mapping: ImportMapping) -> list[str] | None:
         return next(reader, [])
     except csv.Error:
         return None
+
+
+def _joined(line: str, lines: _Lines, mapping: ImportMapping, width: int) -> list[str] | None:
+    """A row whose quoted text has line ends in it; None where it is torn.
+
+    Only what comes out with the right number of columns counts, and otherwise the lines are given
+    back: a torn quote must not swallow the rows behind it.
+    """
+    taken: list[tuple[str, str]] = []
+    for following in lines:
+        taken.append(following)
+        line += following[1]
+        cells = _split(line, mapping)
+        if cells is not None and len(cells) == width:
+            return cells
+        if len(taken) == _ROW_MAX_LINES:
+            break
+    lines.give_back(taken)
+    return None
 
 
 def _uneven(origin: str, line: str, cells: list[str] | None, width: int) -> Problem:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from callreel.errors import BadInput
 from callreel.flows.entry import Result
@@ -38,6 +38,8 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 MAX_FILE_BYTES = 8 << 20
 """A json_cdr or xml_cdr file is one call; a larger one is an attack or something else."""
+_MAX_DEPTH = 32
+_MAX_ELEMENTS = 50_000
 _SEPARATOR = re.compile(r'"?,"?')
 _CDR_SUFFIXES = (".csv", ".json", ".xml")
 
@@ -150,9 +152,31 @@ def _json_row(name: str, contents: bytes) -> SwitchRow:
     return SwitchRow(name, values)
 
 
+class _FlatTree(TreeBuilder):
+    """A tree that is as flat and as small as records are; a deep one only costs time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+        self._count = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._depth += 1
+        self._count += 1
+        if self._depth > _MAX_DEPTH or self._count > _MAX_ELEMENTS:
+            raise BadInput("it has more elements, one within the other, than any record")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Element:
+        self._depth -= 1
+        return super().end(tag)
+
+
 def _xml_row(name: str, contents: bytes) -> SwitchRow:
     try:
-        root = fromstring(contents, forbid_dtd=True)
+        parser = DefusedXMLParser(target=_FlatTree(), forbid_dtd=True)
+        parser.feed(contents)
+        root: Element = parser.close()
     except DefusedXmlException as error:
         raise BadInput("it declares entities or a document type, which no record does") from error
     except ParseError as error:
