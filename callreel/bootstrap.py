@@ -12,7 +12,7 @@ import structlog
 
 from callreel.access.identity import Verifier
 from callreel.access.keys import KeyRing, load_key_file
-from callreel.audio.probe import Prober
+from callreel.audio.prober import Prober
 from callreel.audio.rendered import RenderCache
 from callreel.db import directory, users
 from callreel.db.database import Database, open_database
