@@ -24,10 +24,10 @@ run: $(VENV)/.installed ## build the demo data set once and serve it on PORT and
 	@exec $(BIN)/callreel demo --data '$(DATA)' --port '$(PORT)'
 
 test: check $(VENV)/.test-programs ## check, then run every test
-	$(BIN)/pytest -n auto --maxprocesses 4
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-full: check $(VENV)/.test-programs ## as test, and show which branches no test takes
-	$(BIN)/pytest -n auto --maxprocesses 4 --cov --cov-report term-missing:skip-covered
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, layers, docstrings, spelling
 	$(BIN)/ruff format --check .
