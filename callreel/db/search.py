@@ -106,24 +106,32 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     if wanted.mask is not None:
         masked = exists(
             select(spans.c.id).where(
-                spans.c.recording_id == c.recording_id, spans.c.state == "active", _is_heard()
+                spans.c.recording_id == c.recording_id,
+                spans.c.state == "active",
+                _masks_something(),
             )
         )
         found.append(masked if wanted.mask else ~masked)
     return found
 
 
-def _is_heard() -> ColumnElement[bool]:
-    # As ``spans.mask_on_frames``: a span behind the last frame, or from a frame to itself, masks
-    # nothing; one that ends before it starts masks everything; so does, for all that is known, any
-    # span of sound whose length nobody knows.
-    r = recordings.c
+def _masks_something() -> ColumnElement[bool]:
+    # As ``spans.mask_on_frames``: a span before or behind all frames, or from a frame to itself,
+    # masks nothing; one that ends before it starts masks everything; so does, for all that is
+    # known, any span of sound whose length nobody knows.
+    s, r = spans.c, recordings.c
     return or_(
         r.frames.is_(None),
-        spans.c.end_s < spans.c.start_s,
+        s.end_s < s.start_s,
         and_(
-            spans.c.start_s * r.rate_hz + WHOLE_FRAME < r.frames,
-            or_(spans.c.end_s.is_(None), spans.c.end_s > spans.c.start_s, r.memory_frames > 0),
+            s.start_s * r.rate_hz + WHOLE_FRAME < r.frames,
+            or_(
+                s.end_s.is_(None),
+                and_(
+                    or_(s.end_s > s.start_s, r.memory_frames > 0),
+                    s.end_s * r.rate_hz + r.memory_frames > WHOLE_FRAME,
+                ),
+            ),
         ),
     )
 
