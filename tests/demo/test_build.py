@@ -101,18 +101,33 @@ def test_every_recording_can_be_played(base: Base, built_demo: Path) -> None:
 
 
 def test_masked_calls_show_the_spans_of_the_plan(base: Base, built_demo: Path) -> None:
-    """What was planned is what a client is told, to the frame."""
+    """What was planned is what a client is told; longer where a codec remembers (T17)."""
     wanted = {call_id(call.site.datasource, call.key): call.spans for call in planned(built_demo)}
-    masked = 0
+    exact = several = 0
     for call in every_call(base):
         spans = wanted[call.id]
-        masked += bool(spans)
-        assert len(call.masked_spans) == len(spans)
-        for shown, span in zip(call.masked_spans, spans, strict=True):
-            assert shown.channel == span.channel
-            assert shown.start_s == pytest.approx(span.start_s, abs=0.001)
-            assert shown.end_s == pytest.approx(span.end_s, abs=0.001)
-    assert masked >= 20
+        assert bool(call.masked_spans) == bool(spans)
+        several += len(call.masked_spans) > 1
+        for span in spans:
+            assert any(
+                shown.channel == span.channel
+                and shown.start_s <= span.start_s + 0.001
+                and shown.end_s >= span.end_s - 0.001
+                for shown in call.masked_spans
+            )
+        if spans and not memory_frames(base, call):
+            exact += 1
+            shown_s = sum(shown.end_s - shown.start_s for shown in call.masked_spans)
+            assert shown_s == pytest.approx(sum(s.end_s - s.start_s for s in spans), abs=0.01)
+    assert exact >= 12
+    assert several >= 5
+
+
+def memory_frames(base: Base, call: Call) -> int:
+    """How far the decoder of a call's sound remembers."""
+    facts = recording_of(base, call).facts
+    assert facts is not None
+    return facts.memory_frames
 
 
 def test_legs_of_a_transfer_share_a_recording(base: Base) -> None:
