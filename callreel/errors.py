@@ -23,7 +23,8 @@ to an exit code.
     ├── Conflict                  contradicts what is stored
     ├── TooManyRequests           has retry_after_s
     ├── Unavailable               database, store, spans, key or a render is away; has retry_after_s
-    │   └── MaskChanged           a mask arrived while sound was being sent: the answer is broken off
+    │   ├── RenderGoesOn          a render is being made: asking again will find it
+    │   └── MaskChanged           a mask arrived while sound was sent: the answer is broken off
     └── ConfigurationError        the installation is wrong; names what to mend
         └── DatabaseNewer         the database was written by a newer Callreel
 """
@@ -85,8 +86,9 @@ class Forbidden(CallreelError):
 
 
 class TokenRefused(Forbidden):
-    """A token that is not ours, was altered, is from the future, for another node, or whose user
-    is disabled. The message is the same for all of them; ``fields["why"]`` differs in the log.
+    """A token that opens nothing: forged, altered, from the future, for another node, user disabled.
+
+    The message is the same for all of them; ``fields["why"]`` differs in the log.
 
     Source: contract.md 3.2.
     """
@@ -183,9 +185,17 @@ class Unavailable(CallreelError):
         self.retry_after_s = max(1, retry_after_s)
 
 
+class RenderGoesOn(Unavailable):
+    """The output is being rendered and goes on being so; asking again will find it."""
+
+    code = "rendering"
+
+
 class MaskChanged(Unavailable):
-    """A mask of this recording changed while it was being sent; what follows would be of another
-    revision, so the answer is broken off and never joined."""
+    """A mask of this recording changed while it was being sent.
+
+    What follows would be of another revision, so the answer is broken off and never joined.
+    """
 
     code = "mask_changed"
 

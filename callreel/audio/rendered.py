@@ -22,7 +22,7 @@ from typing import Self
 from callreel.audio.blocks import SafeBytes
 from callreel.audio.footer import Footer, append_footer, read_footer
 from callreel.audio.virtual import Part
-from callreel.errors import Unavailable
+from callreel.errors import RenderGoesOn, Unavailable
 
 Tick = Callable[[], None]
 """Called at least once for each second of sound; raises when the render should end."""
@@ -69,10 +69,11 @@ class RenderCache:
 
     def size_if_ready(self, identity: str) -> int | None:
         """Bytes of a finished render; None where there is none. Starts nothing."""
-        try:
-            file = self._open(_name(identity))
-        except FileNotFoundError:
-            return None
+        with self._lock:
+            try:
+                file = self._open(_name(identity))
+            except FileNotFoundError:
+                return None
         with file:
             return file.size
 
@@ -85,7 +86,8 @@ class RenderCache:
                 after they were sent away.
 
         Raises:
-            Unavailable: It is not done yet, and goes on; or there is no room for it.
+            RenderGoesOn: It is not done yet.
+            Unavailable: There is no room for it, or the cache is being closed.
             CallreelError: What ``render`` raised. It is not kept: the next caller tries again.
         """
         name = _name(identity)
@@ -98,13 +100,11 @@ class RenderCache:
                     job = self._jobs.get(name) or self._start(name, render)
             wait([job.future], max(0.0, deadline - time.monotonic()))
             if not job.future.done():
-                raise Unavailable(_LATER, retry_after_s=_RETRY_S)
-            if job.future.cancelled():
-                raise Unavailable("Callreel is being stopped.", retry_after_s=_RETRY_S)
+                raise RenderGoesOn(_LATER, retry_after_s=_RETRY_S)
             job.future.result()
             # Round again to open it: others may have pushed it out in between.
             if time.monotonic() > deadline:
-                raise Unavailable(_LATER, retry_after_s=_RETRY_S)
+                raise RenderGoesOn(_LATER, retry_after_s=_RETRY_S)
 
     def forget(self, recording_id: str) -> None:
         """Drop everything of a recording, and what is being rendered of it now."""
@@ -122,7 +122,8 @@ class RenderCache:
         with self._lock:
             for job in self._jobs.values():
                 job.stop.set()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        # Not cancelled: what waits for a cancelled one is never woken. Each ends at its first tick.
+        self._workers.shutdown(wait=True)
 
     def _open(self, name: str) -> RenderedFile:
         path = self._folder / name
@@ -148,6 +149,7 @@ class RenderCache:
                 raise Unavailable("The render was given up.", retry_after_s=_RETRY_S)
 
         try:
+            tick()
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             marks = render(part, tick)
             append_footer(part, marks)
