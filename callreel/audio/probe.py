@@ -118,7 +118,7 @@ def verify(reader: ByteReader, facts: SourceFacts, limits: ProbeLimits) -> Sourc
     return replace(
         facts,
         frames=frames,
-        memory_frames=memory_frames(facts.codec, facts.rate_hz),
+        memory_frames=facts.memory_frames or memory_frames(facts.codec, facts.rate_hz),
         repaired="; ".join(repairs) or None,
     )
 
@@ -162,6 +162,7 @@ def _wav(reader: ByteReader) -> SourceFacts:
         data_offset=layout.data_offset,
         data_size=layout.data_size,
         block_align=layout.block_align,
+        memory_frames=memory_frames(layout.codec, layout.rate_hz, layout.block_frames),
         repaired=layout.repaired,
     )
 
