@@ -17,6 +17,7 @@ from callreel.audio.rendered import RenderCache, Tick
 from callreel.audio.resample import VERSION as SOXR_VERSION
 from callreel.audio.resample import at_rate, next_rate, resampled_frames
 from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
+from callreel.errors import Unplayable
 from callreel.model import AudioSpec, SourceFacts, Span
 from callreel.spans import mask_on_frames
 
@@ -58,7 +59,8 @@ def open_output(
         FormatNeedsExtra: The format's library is not installed.
         BadRequest: The recording is too long for the format.
         Unavailable: The render is not done, and goes on; or the source cannot be read.
-        Unplayable: The source is not what was found at ingest.
+        Unplayable: The source is not what was found at ingest; or there is no sound in it, in a
+            format that has no file without sound.
     """
     require_available(spec.format)
     if FORMATS[spec.format].size_known:
@@ -69,6 +71,8 @@ def open_output(
         except BaseException:
             source.close()
             raise
+    if facts.frames == 0:
+        raise Unplayable("There is no sound in this recording.")
     writer = _WRITERS[spec.format]
 
     def render(path: Path, tick: Tick) -> list[int]:

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from callreel.audio.encoders.boxes import data_position
 from callreel.audio.masked import SafeSound
 from callreel.errors import FormatNeedsExtra
@@ -135,7 +137,7 @@ def _add_stream(
         codec, rate=sound.rate_hz, layout=layout, options={"flags": "+bitexact", **options}
     )
     if not isinstance(stream, av.AudioStream):
-        raise AssertionError("a codec of sound made a stream of something else")
+        raise TypeError("a codec of sound made a stream of something else")
     stream.bit_rate = kbit_s * 1000
     return stream
 
@@ -153,7 +155,8 @@ def _packets(
 def _frame(sound: SafeSound, start: int, count: int) -> AudioFrame:
     import av  # noqa: PLC0415 - as in is_installed
 
-    samples = sound.read(start, count).samples
+    # One channel of two lies scattered in memory; PyAV refuses that.
+    samples = np.ascontiguousarray(sound.read(start, count).samples)
     layout = "mono" if sound.channels == 1 else "stereo"
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
     frame.sample_rate = sound.rate_hz

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import importlib.util
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -29,9 +30,17 @@ _COMPLEXITY = 5
 
 @lru_cache(maxsize=1)
 def _load() -> ctypes.CDLL | None:
-    for name in (ctypes.util.find_library("opus"), *_SONAMES, *_beside_pyav()):
-        if name is None:
-            continue
+    found = ctypes.util.find_library("opus")
+    return first_that_loads([*([found] if found else []), *_SONAMES, *beside_pyav()])
+
+
+def first_that_loads(names: Sequence[str]) -> ctypes.CDLL | None:
+    """The first of some libraries that is there; None where none is.
+
+    Args:
+        names: File names that the system's loader searches for, or paths.
+    """
+    for name in names:
         try:
             library = ctypes.CDLL(name)
         except OSError:
@@ -41,9 +50,13 @@ def _load() -> ctypes.CDLL | None:
     return None
 
 
-def _beside_pyav() -> list[str]:
-    """The copies of libopus that a wheel of PyAV brings; found without importing it."""
-    spec = importlib.util.find_spec("av")
+def beside_pyav() -> list[str]:
+    """Paths of the copies of libopus that a wheel of PyAV brings; found without importing it."""
+    try:
+        spec = importlib.util.find_spec("av")
+    except ValueError:
+        # What Python says of a module that was declared not to be there.
+        return []
     if spec is None or spec.origin is None:
         return []
     beside = Path(spec.origin).parent

@@ -23,6 +23,8 @@ RATES = (8000, 16000, 24000, 48000)
 _SEGMENT_FRAMES = 128
 _WARM_FRAMES = 6
 """Encoded before each segment and dropped. Source: audio.md section 4: joins cannot be measured."""
+_FEWEST_FRAMES = 2
+"""FFmpeg takes fewer for something that is no MP3; what is added is cut off as padding."""
 _ENCODER_DELAY = 576
 _DECODER_DELAY = 529
 """Frames of sound that any decoder lags behind. Source: the Info tag's description."""
@@ -55,7 +57,8 @@ class Mp3Shape:
 
     def count(self, frames: int) -> int:
         """How many MP3 frames hold so much sound and what the decoder lags behind."""
-        return -(-(frames + _ENCODER_DELAY + _DECODER_DELAY) // self.samples)
+        needed = -(-(frames + _ENCODER_DELAY + _DECODER_DELAY) // self.samples)
+        return max(needed, _FEWEST_FRAMES)
 
 
 def mp3_size(rate_hz: int, frames: int, channels: int) -> int:
