@@ -130,7 +130,7 @@ class SourceFacts:
     """What was found at ingest about the stored sound; serving trusts these and nothing else."""
 
     codec: str
-    """A name from the table in ``audio/codecs.py``, e.g. ``pcm_s16le``, ``ulaw``, ``gsm``, ``mp3``."""
+    """A name from the table in ``audio/codecs.py``, e.g. ``ulaw``, ``gsm``, ``mp3``."""
     container: str
     """``wav``, ``raw``, ``mp3``, ``ogg`` or ``flac``."""
     rate_hz: int

@@ -114,7 +114,7 @@ class Settings:
         return self.data_dir / "cache"
 
 
-SECTIONS: dict[str, type[ServerSettings] | type[DatabaseSettings] | type[CacheSettings]] = {
+SECTIONS: dict[str, type[ServerSettings | DatabaseSettings | CacheSettings]] = {
     "server": ServerSettings,
     "database": DatabaseSettings,
     "cache": CacheSettings,
@@ -171,7 +171,8 @@ def _from_file(path: Path, faults: list[str]) -> list[_Item]:
         if not isinstance(table, dict):
             faults.append(f"{path}: '{section}' stands outside a section such as [server]")
             continue
-        items += [(section, key, value, f"{path}, [{section}] {key}") for key, value in table.items()]
+        where = f"{path}, [{section}]"
+        items += [(section, key, value, f"{where} {key}") for key, value in table.items()]
     return items
 
 
@@ -218,19 +219,19 @@ def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError
+        raise ValueError  # noqa: TRY004  # told to a person as the same fault as a wrong number
     return value
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError
+        raise ValueError  # noqa: TRY004  # as above
     return int(value)
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError
+        raise ValueError  # noqa: TRY004  # as above
     return float(value)
 
 
@@ -248,7 +249,7 @@ def _contradictions(server: ServerSettings, cache: CacheSettings) -> list[str]:
         if not 1 <= port <= 65_535:
             faults.append(f"server.{name}: {port} is not a port from 1 to 65535")
     if server.port == server.effective_echo_port:
-        faults.append("server.echo_port: must differ from server.port; Echo is an origin of its own")
+        faults.append("server.echo_port: must differ from server.port; Echo is another origin")
     if bool(server.tls_cert) != bool(server.tls_key):
         faults.append("server.tls_cert and server.tls_key: give both or neither")
     for name in ("tls_cert", "tls_key"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from callreel.model import Party, Span, UnixMillis
 
@@ -16,12 +17,12 @@ Interval = tuple[int, int]
 
 REPEAT_WINDOW_S = 2.0
 """A second "mute off" within so many seconds is the first one sent again, not an off whose on was
-lost. Longer than any retry of a client on a local network, shorter than a card number."""
+lost. Longer than a client's retry on a local network, shorter than a card number."""
 
 
 WHOLE_FRAME = 1e-6
 """In frames: a product so near to a whole number is that number. Seconds are frames divided by the
-rate, which a float cannot always hold; without this a mask would grow by a frame at each reading."""
+rate, which a float cannot always hold; without this a mask would grow by a frame when read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def effective_spans(mask: Mask, rate_hz: int) -> tuple[Span, ...]:
     left, right = mask.channels
     edges = sorted({edge for interval in (*left, *right) for edge in interval})
     found: list[tuple[int, int, Party | None]] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         in_left, in_right = _covers(left, start), _covers(right, start)
         if not (in_left or in_right):
             continue

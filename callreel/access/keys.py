@@ -1,6 +1,6 @@
 """The key file: one root secret and a ring of token secrets, and the keys derived from them.
 
-Every use has a key of its own (HKDF label), so that what was made for one use is nothing in another.
+Every use has a key of its own (HKDF label), so that what was made for one is nothing in another.
 The file is the only secret of an installation: without it nothing is served.
 """
 

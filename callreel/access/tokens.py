@@ -74,9 +74,7 @@ def sign(grant: Grant, keys: KeyRing) -> str:
     return base64.urlsafe_b64encode(body + mac).rstrip(b"=").decode()
 
 
-def verify(
-    token: str, keys: KeyRing, now: UnixMillis, limits: TokenLimits | None = None
-) -> Grant:
+def verify(token: str, keys: KeyRing, now: UnixMillis, limits: TokenLimits | None = None) -> Grant:
     """The grant of a token, if it is ours, unaltered and within its time.
 
     Args:

@@ -1,8 +1,8 @@
 """Sound in memory: what a decoder gives, and what may leave.
 
 ``RawBlock`` has not been masked; nothing may encode or send it. ``SafeBlock`` and ``SafeBytes`` are
-made on the obfuscator's side only: ``SafeBlock`` in ``obfuscate.py``, ``SafeBytes`` by the encoders,
-from SafeBlocks and from headers that hold no sound.
+made on the obfuscator's side only: ``SafeBlock`` in ``obfuscate.py``, ``SafeBytes`` by the
+encoders, from SafeBlocks and from headers that hold no sound.
 """
 
 from __future__ import annotations

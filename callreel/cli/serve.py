@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import json
 import logging
-import os
 import signal
 import socket
 import sys
@@ -83,7 +82,7 @@ def warn_about_plain_http(server: ServerSettings) -> None:
     if not loopback and not server.tls:
         click.echo(
             f"callreel: WARNING: passwords travel unprotected over plain http on {server.host}. "
-            "Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks https.",
+            "Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with https.",
             err=True,
         )
 
@@ -127,7 +126,7 @@ async def _run(
         asyncio.create_task(web.serve(sockets=[web_socket])),
         asyncio.create_task(echo.serve(sockets=[echo_socket])),
     ]
-    while not (web.started and echo.started) and not any(task.done() for task in tasks):
+    while not (web.started and echo.started) and not any(t.done() for t in tasks):  # noqa: ASYNC110  # uvicorn has a flag, no event
         await asyncio.sleep(0.01)
     if web.started and echo.started:
         addresses = settings.server.public_base_url, settings.server.public_echo_url
@@ -175,7 +174,7 @@ def _write_server_file(data_dir: Path, base_url: str, echo_url: str) -> None:
     path = data_dir / SERVER_FILE
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({"base_url": base_url, "echo_url": echo_url}) + "\n")
-    os.replace(fresh, path)
+    fresh.replace(path)
 
 
 def configure_log() -> None:

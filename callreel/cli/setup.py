@@ -56,7 +56,7 @@ def init_command(data_dir: Path, admin_name: str) -> None:
         with base.db.write() as conn:
             if users.list_users(conn):
                 raise ConfigurationError(
-                    f"{data_dir} is set up already; use 'callreel user add' or 'callreel user passwd'."
+                    f"{data_dir} is set up already; use 'callreel user add' or 'passwd'."
                 )
             users.add_user(
                 conn,
@@ -119,7 +119,7 @@ def site_list(data_dir: Path) -> None:
 @click.option("--max-span", type=float, help="Seconds an unpaired 'mute on' masks; 0 for no end.")
 @click.option("--settle", type=float, help="Seconds a recording waits for late signals.")
 @plain_errors
-def site_set(
+def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     data_dir: Path,
     site_name: str,
     name: str | None,

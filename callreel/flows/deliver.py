@@ -1,5 +1,7 @@
-"""Sound is asked for with a token: verify, find who and what again, open, stream, and stop when a
-mask arrives. Source: contract.md section 3."""
+"""Sound is asked for with a token: verify, find, open, stream, and stop when a mask arrives.
+
+Source: contract.md section 3.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,7 @@ class Delivery:
         self.filename = f"call-{recording.id}{chosen.extensions[0]}"
 
     def started(self) -> None:
-        """Called once, just before the first byte of a GET: burns a single-use token and records
-        that listening began.
+        """Called once, just before the first byte of a GET: burns, and records that it began.
 
         Raises:
             TokenUsed: The token was for one use, and somebody was first.

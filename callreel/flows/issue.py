@@ -1,5 +1,7 @@
-"""A token is asked for: who, which recording within their hearing, which output; then audit, then
-the token. Source: contract.md section 2 and 6.3."""
+"""A token is asked for: who, which recording within their hearing, which output.
+
+Then the audit row, then the token. Source: contract.md section 2 and 6.3.
+"""
 
 from __future__ import annotations
 

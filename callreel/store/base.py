@@ -69,8 +69,10 @@ class Store(Protocol):
         """
 
     def put(self, source: BinaryIO) -> ObjectInfo:
-        """Copy to its end, hash while copying, make durable, then make visible under a key derived
-        from the hash. Must not show a partial object, must be harmless when repeated.
+        """Copy to its end, hash while copying, make durable, then make visible.
+
+        The key is derived from the hash. Must not show a partial object; must be harmless when
+        repeated.
 
         Raises:
             ObjectUnreadable: The store cannot take it (full, read-only, broken).

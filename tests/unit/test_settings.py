@@ -24,9 +24,7 @@ def test_the_command_line_beats_the_environment_beats_the_file(tmp_path: Path) -
         "[server]\nport = 9000\necho_port = 9500\nbase_url = 'https://calls.example/'\n"
     )
     environment = {"CALLREEL__SERVER__PORT": "9100", "OTHER": "x"}
-    settings = load_settings(
-        tmp_path, environment, {"server": {"echo_port": 9600, "port": None}}
-    )
+    settings = load_settings(tmp_path, environment, {"server": {"echo_port": 9600, "port": None}})
     assert (settings.server.port, settings.server.effective_echo_port) == (9100, 9600)
     assert settings.server.public_base_url == "https://calls.example"
 

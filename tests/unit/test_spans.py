@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -157,7 +158,9 @@ def test_a_mask_covers_every_frame_that_a_span_touches(spans: list[Span], channe
         mine = [Party.LEFT, Party.RIGHT][channel]
         for frame in range(frames):
             touched = any(
-                math.floor(span.start_s * rate + 1e-6) <= frame < math.ceil(span.end_s * rate - 1e-6)
+                math.floor(span.start_s * rate + 1e-6)
+                <= frame
+                < math.ceil(span.end_s * rate - 1e-6)
                 for span in spans
                 if span.channel in (None, mine) or channels == 1
             )
@@ -178,6 +181,6 @@ def test_merged_intervals_are_sorted_apart_and_cover_the_same(raw: list[tuple[in
     """Neighbours that touch become one."""
     intervals = [(min(pair), max(pair) + 1) for pair in raw]
     merged = merge(intervals)
-    assert all(a[1] < b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in pairwise(merged))
     covered = {frame for start, end in intervals for frame in range(start, end)}
     assert covered == {frame for start, end in merged for frame in range(start, end)}

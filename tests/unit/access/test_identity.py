@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from argon2 import PasswordHasher
 
 from callreel.access.identity import (
     Verifier,
@@ -67,7 +68,7 @@ def test_the_right_password_gives_the_principal_with_its_reach() -> None:
 )
 def test_every_failure_reads_the_same(name: str, password: str) -> None:
     """Unknown name and wrong password cannot be told apart."""
-    with pytest.raises(Unauthenticated, match="^The user name or the password is wrong.$"):
+    with pytest.raises(Unauthenticated, match=r"^The user name or the password is wrong\.$"):
         Verifier(Records(USER)).basic(name, password, None)
 
 
@@ -88,7 +89,9 @@ def test_a_changed_password_voids_what_was_remembered() -> None:
     records = Records(USER)
     verifier = Verifier(records)
     verifier.basic("Ada", PASSWORD, None)
-    records.user = replace(USER, password_hash=hash_password("another long one!"), password_version=2)
+    records.user = replace(
+        USER, password_hash=hash_password("another long one!"), password_version=2
+    )
     with pytest.raises(Unauthenticated):
         verifier.basic("Ada", PASSWORD, None)
 
@@ -133,8 +136,6 @@ def test_a_remembered_user_is_not_shut_out_by_somebody_elses_guesses() -> None:
 
 def test_an_older_hash_is_made_stronger_at_login() -> None:
     """A hash of lower cost is replaced while the password is at hand."""
-    from argon2 import PasswordHasher
-
     weak = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
     records = Records(replace(USER, password_hash=weak))
     Verifier(records).basic("Ada", PASSWORD, None)

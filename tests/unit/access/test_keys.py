@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +47,9 @@ def test_two_installations_share_no_key(tmp_path: Path) -> None:
         (lambda d: d.pop("root"), "damaged"),
     ],
 )
-def test_a_damaged_or_weak_key_file_is_refused(tmp_path: Path, change, complaint: str) -> None:  # type: ignore[no-untyped-def]  # a lambda over parsed JSON
+def test_a_damaged_or_weak_key_file_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
     """No key, a short key or a placeholder: nothing is served with it."""
     path = tmp_path / "keys.json"
     create_key_file(path)

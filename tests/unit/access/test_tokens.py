@@ -22,7 +22,8 @@ from callreel.model import (
 )
 
 NOW = UnixMillis(1_790_000_000_000)
-KEYS = KeyRing(bytes(range(32)), [TokenSecret(b"\x01\x02\x03\x04", bytes(range(32, 64)), True)])
+SECRET = bytes(range(32))
+KEYS = KeyRing(SECRET, [TokenSecret(b"\x01\x02\x03\x04", bytes(range(32, 64)), True)])
 GRANT = Grant(
     voicelocation="4",
     recording_id=RecordingId("rabcdefghijklmnopqrstuvwxyz"),
@@ -77,8 +78,8 @@ def test_a_signer_cannot_grant_more_than_the_verifier_allows() -> None:
 
 def test_a_key_of_another_ring_opens_nothing() -> None:
     """Unknown key ids and other secrets under the same id are refused."""
-    other_id = KeyRing(bytes(range(32)), [TokenSecret(b"\x09\x02\x03\x04", bytes(range(32, 64)), True)])
-    other_secret = KeyRing(bytes(range(32)), [TokenSecret(b"\x01\x02\x03\x04", bytes(range(33, 65)), True)])
+    other_id = KeyRing(SECRET, [TokenSecret(b"\x09\x02\x03\x04", bytes(range(32, 64)), True)])
+    other_secret = KeyRing(SECRET, [TokenSecret(b"\x01\x02\x03\x04", bytes(range(33, 65)), True)])
     for ring in (other_id, other_secret):
         with pytest.raises(TokenRefused):
             verify(TOKEN, ring, NOW)
@@ -106,7 +107,7 @@ def test_every_flipped_bit_is_refused() -> None:
 
 
 def test_other_spellings_of_the_same_bytes_are_refused() -> None:
-    """Unused bits of the last character, padding and the other alphabet are no second token (T2)."""
+    """Unused bits of the last character and padding make no second token (T2)."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     grants = [replace(GRANT, web_user_id=WebUserId("u" * size)) for size in (1, 2, 3)]
     for grant in grants:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from callreel.audio.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from callreel.audio.g711 import (
+    G711Bytes,
+    Int16s,
+    alaw_decode,
+    alaw_encode,
+    ulaw_decode,
+    ulaw_encode,
+)
 
 EVERY_CODE = np.arange(256, dtype=np.uint8)
 EVERY_VALUE = np.arange(-32768, 32768, dtype=np.int32).astype(np.int16)
+
+Encode = Callable[[Int16s], G711Bytes]
+Decode = Callable[[G711Bytes], Int16s]
 
 LAWS = [
     pytest.param(ulaw_encode, ulaw_decode, id="ulaw"),
@@ -44,7 +56,7 @@ def test_alaw_bytes_mean_what_the_recommendation_says(code: int, value: int) -> 
 
 
 @pytest.mark.parametrize(("encode", "decode"), LAWS)
-def test_what_was_decoded_encodes_to_the_same_value(encode, decode) -> None:
+def test_what_was_decoded_encodes_to_the_same_value(encode: Encode, decode: Decode) -> None:
     """A recording that goes through int16 and back to its own law loses nothing."""
     values = decode(EVERY_CODE)
     assert (decode(encode(values)) == values).all()
@@ -57,7 +69,9 @@ def test_only_the_second_zero_of_ulaw_changes_its_byte() -> None:
 
 
 @pytest.mark.parametrize(("encode", "decode"), LAWS)
-def test_encoding_never_turns_round_and_never_leaves_its_interval(encode, decode) -> None:
+def test_encoding_never_turns_round_and_never_leaves_its_interval(
+    encode: Encode, decode: Decode
+) -> None:
     """Louder in is never quieter out, and the error is half a step of its segment at most."""
     values = decode(encode(EVERY_VALUE)).astype(np.int32)
     assert (np.diff(values) >= 0).all()
