@@ -86,7 +86,7 @@ class Forbidden(CallreelError):
 
 
 class TokenRefused(Forbidden):
-    """A token that opens nothing: forged, altered, from the future, for another node, user disabled.
+    """A token that opens nothing: forged, altered, too early, for another node, user disabled.
 
     The message is the same for all of them; ``fields["why"]`` differs in the log.
 

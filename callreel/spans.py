@@ -22,7 +22,7 @@ lost. Longer than a client's retry on a local network, shorter than a card numbe
 
 WHOLE_FRAME = 1e-6
 """In frames: a product so near to a whole number is that number. Seconds are frames divided by the
-rate, which a float cannot always hold; without this a mask would grow by a frame when read again."""
+rate, which a float cannot always hold; without this a mask would grow by a frame at each turn."""
 
 
 @dataclass(frozen=True, slots=True)
