@@ -1,297 +1,283 @@
-"""``callreel calls`` and ``callreel fetch``: the client library, for people and scripts."""
+"""``callreel fetch`` and ``callreel calls``. Options and exit codes: docs/clients.md."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
+import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
+from urllib.parse import quote
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from callreel.cli.options import plain_errors
+from callreel.cli.listing import FORMS, print_calls
+from callreel.cli.login import Login, login_options
 from callreel.client import (
+    CHANNELS,
+    EXTENSIONS,
+    AccessRefused,
     AuthenticationRefused,
-    BadAnswer,
+    BadRequest,
+    CallFilter,
+    CallItem,
     Client,
     ClientError,
-    DeadlineExceeded,
     Gone,
     NotFound,
     NotReady,
+    NotSaved,
+    Saved,
     ServerUnavailable,
     Unplayable,
+    Unreachable,
 )
-from callreel.wire import CallItem
 
 EXIT_CODES: tuple[tuple[type[ClientError], int], ...] = (
+    (BadRequest, 2),
     (ServerUnavailable, 3),
-    (DeadlineExceeded, 3),
-    (BadAnswer, 3),
     (AuthenticationRefused, 4),
+    (AccessRefused, 4),
     (NotFound, 5),
     (NotReady, 6),
     (Gone, 7),
     (Unplayable, 7),
 )
-"""From error to exit code, first match wins; 1 for the rest. ``docs/clients.md`` repeats it."""
+"""First match wins; 1 for the rest, and where several calls end differently."""
+ADVICE: tuple[tuple[type[ClientError], str], ...] = (
+    (Unreachable, "Is it started? Check --url."),
+    (AuthenticationRefused, "Check --user and CALLREEL_PASSWORD, or CALLREEL_API_KEY."),
+    (AccessRefused, "Ask the administrator to allow it, or use another login."),
+    (NotFound, "'callreel calls' lists those within your reach."),
+    (NotReady, "Try again later, or give a longer --deadline."),
+    (NotSaved, "Choose another place with -o, or make room."),
+)
+"""What to do about an error, where its own message leaves that open."""
+ENDS_ALL = (ServerUnavailable, AuthenticationRefused, BadRequest)
+"""What the next call would meet as well."""
 
-EXTENSIONS = {"wav-ulaw": "wav", "wav-alaw": "wav"}
-"""Formats whose file names end in something else than their own name."""
-
-Command = Callable[..., None]
-
-
-def _server_options(command: Command) -> Command:
-    """Where the server is and who asks: options, environment, or the data folder of a demo."""
-
-    @click.option("--url", envvar="CALLREEL_URL", help="Address of the web application.")
-    @click.option("--user", "username", envvar="CALLREEL_USER", help="User name.")
-    @click.option(
-        "--data",
-        "data_dir",
-        envvar="CALLREEL_DATA",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Take address (and a demo's login) from this data folder.",
-    )
-    @wraps(command)
-    @plain_errors
-    def run(url: str | None, username: str | None, data_dir: Path | None, **rest: object) -> None:
-        try:
-            with _client(url, username, data_dir) as client:
-                command(client=client, **rest)
-        except ClientError as error:
-            _fail(error)
-
-    return run
+EVERY_CALL = 50
+"""How many calls a table shows unless told."""
 
 
-@contextmanager
-def _client(url: str | None, username: str | None, data_dir: Path | None) -> Iterator[Client]:
-    demo, running = _listing(data_dir, "demo.json"), _listing(data_dir, "server.json")
-    address = url or demo.get("base_url") or running.get("base_url")
-    if not isinstance(address, str):
-        raise click.UsageError("Where is the server? Give --url, CALLREEL_URL or --data.")
-    api_key = os.environ.get("CALLREEL_API_KEY")
-    if api_key and not username:
-        with Client(address, api_key=api_key) as client:
-            yield client
+@click.command("fetch")
+@click.argument("calls", nargs=-1, required=True, metavar="CALL...")
+@click.option(
+    "-f", "--format", "audio_format", type=click.Choice(tuple(EXTENSIONS)), default="wav",
+    show_default=True, help="Of the sound.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), default=Path(),
+    help="Folder to save in, made if missing; - writes the one recording to standard output.",
+)  # fmt: skip
+@click.option("--channel", type=click.Choice(CHANNELS), default="both", show_default=True)
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option(
+    "--deadline", "deadline_s", type=click.FloatRange(min=1), default=600, show_default=True,
+    help="Seconds that one recording may take.",
+)  # fmt: skip
+@login_options
+def fetch_command(
+    calls: tuple[str, ...],
+    audio_format: str,
+    folder: Path,
+    channel: str,
+    *,
+    force: bool,
+    deadline_s: float,
+    login: Login,
+) -> None:
+    """Save the recordings of CALLs, which are ids of calls or of recordings.
+
+    They are saved as call-<id>.<extension>; what is printed can be given to sha256sum -c.
+    """
+    order = _Order(audio_format, channel, deadline_s, force=force)
+    wanted = tuple(dict.fromkeys(calls))
+    if str(folder) == "-":
+        if len(wanted) > 1:
+            raise click.UsageError("-o - writes one recording; give one CALL, or a folder.")
+        with login.open() as client:
+            _to_standard_output(client, wanted[0], order)
         return
-    password = os.environ.get("CALLREEL_PASSWORD")
-    if not username:
-        username, password = _demo_login(demo)
-    if not username:
-        raise click.UsageError("Who asks? Give --user, or CALLREEL_API_KEY in the environment.")
-    if password is None:
-        password = click.prompt(f"Password of {username}", hide_input=True, err=True)
-    with Client(address, username=username, password=password) as client:
-        yield client
+    _make_folder(folder)
+    with login.open() as client:
+        sys.exit(_fetch_all(client, wanted, folder, order))
 
 
-def _listing(data_dir: Path | None, name: str) -> dict[str, object]:
-    """A file that a server left in its data folder; empty where it did not."""
-    if data_dir is None:
-        return {}
+@click.command("calls")
+@click.option("--since", "--from", "since", help="Started then or later, 2026-11-23T09:30+00:00.")
+@click.option("--to", help="Started before then.")
+@click.option("--party", help="A number on either side: whole, 0161* or *0192.")
+@click.option("--ext", help="The extension, whole.")
+@click.option("--dir", "direction", help="inbound, outbound, internal or unknown.")
+@click.option("--datasource", help="The feed it came from.")
+@click.option("--rec/--no-rec", default=None, help="With or without a recording.")
+@click.option("--mask/--no-mask", default=None, help="With or without anything masked.")
+@click.option(
+    "--limit", type=click.IntRange(min=1),
+    help=f"How many at the most; all of them in CSV and JSON, {EVERY_CALL} in a table.",
+)  # fmt: skip
+@click.option("--csv", "form", flag_value="csv", help="As the API's CSV.")
+@click.option("--json", "form", flag_value="json", help="As the items of the API.")
+@click.option("--table", "form", flag_value="table", default="table", help="For reading.")
+@login_options
+def calls_command(
+    form: str,
+    limit: int | None,
+    direction: str | None,
+    *,
+    login: Login,
+    **filters: str | bool | None,
+) -> None:
+    """List calls, newest first."""
+    limit = limit or (EVERY_CALL if form == "table" else None)
+    given = {**filters, "dir": direction}
+    # Named by the options above, and typed by click.
+    chosen = cast("CallFilter", {name: value for name, value in given.items() if value is not None})
+    with login.open() as client:
+        try:
+            print_calls(FORMS[form], client.search(**chosen), limit)
+        except ClientError as error:
+            _fail(error, "calls")
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How the recordings are wanted."""
+
+    audio_format: str
+    channel: str
+    deadline_s: float
+    force: bool
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        parsed = json.loads((data_dir / name).read_text())
-    except (OSError, ValueError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(
+            f"-o {folder}: cannot be made or is no folder: {error.strerror}."
+        ) from error
 
 
-def _demo_login(demo: dict[str, object]) -> tuple[str | None, str | None]:
-    """The integrator of a demo: its password is no secret."""
-    logins = demo.get("web_users")
-    for login in logins if isinstance(logins, list) else []:
-        if login.get("role") == "integrator":
-            return str(login["username"]), str(login["password"])
-    return None, None
+def _find(client: Client, named: str) -> CallItem | str:
+    """The call of this id; where there is none, the id is taken for a recording's."""
+    try:
+        return client.call(named)
+    except NotFound:
+        return named
+
+
+def _fetch_all(client: Client, wanted: Sequence[str], folder: Path, order: _Order) -> int:
+    """Save what can be saved; gives the exit code."""
+    failures: list[int] = []
+    saved = 0
+    with _bar() as bar:
+        for named in wanted:
+            path = folder / f"call-{quote(named, safe='')}{EXTENSIONS[order.audio_format]}"
+            try:
+                found = _find(client, named)
+                if path.exists() and not order.force:
+                    _require_same(client, found, path, order)
+                    _tell_kept(path)
+                else:
+                    _tell_saved(_fetch_one(client, found, path, order, bar))
+                saved += 1
+            except ClientError as error:
+                _tell_failed(error, named)
+                failures.append(_exit_code(error))
+                if isinstance(error, ENDS_ALL):
+                    return failures[-1]
+    if saved and failures:
+        click.echo(f"callreel: {saved} of {len(wanted)} are there.", err=True)
+    same = set(failures)
+    return 0 if not failures else (same.pop() if len(same) == 1 and not saved else 1)
+
+
+def _fetch_one(
+    client: Client, found: CallItem | str, path: Path, order: _Order, bar: Progress
+) -> Saved:
+    task = bar.add_task(path.name, total=None)
+    try:
+        return client.fetch(
+            found,
+            path,
+            order.audio_format,
+            order.channel,
+            deadline_s=order.deadline_s,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )
+    finally:
+        bar.remove_task(task)
+
+
+def _require_same(client: Client, found: CallItem | str, path: Path, order: _Order) -> None:
+    """Return if a file that is there may be what would be fetched.
+
+    A file of ours is always whole; one of another tool, channel or format has another size.
+    """
+    announced = client.token(found, order.audio_format, order.channel).size_bytes
+    if announced is not None and path.stat().st_size != announced:
+        raise NotSaved(
+            f"{path} is there and is not this recording in this form; --force replaces it."
+        )
+
+
+def _to_standard_output(client: Client, named: str, order: _Order) -> None:
+    # By way of a file: what has been written out could not be taken back for another revision.
+    with tempfile.TemporaryDirectory(prefix="callreel-") as folder, _bar() as bar:
+        try:
+            saved = _fetch_one(client, _find(client, named), Path(folder) / "sound", order, bar)
+        except ClientError as error:
+            _fail(error, named)
+        with saved.path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def _exit_code(error: ClientError) -> int:
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
 
 
-def _fail(error: ClientError) -> NoReturn:
-    click.echo(f"callreel: {error}", err=True)
+def _fail(error: ClientError, named: str) -> NoReturn:
+    _tell_failed(error, named)
     sys.exit(_exit_code(error))
 
 
-@click.command("calls")
-@click.option("--since", help="Started at this time or later (ISO 8601).")
-@click.option("--to", help="Started before this time.")
-@click.option("--party", help="A number on either side: whole, 0161*, *0192.")
-@click.option("--ext", help="The extension.")
-@click.option("--dir", "dir_", type=click.Choice(["inbound", "outbound", "internal", "unknown"]))
-@click.option("--datasource", help="The feed.")
-@click.option("--rec", type=click.Choice(["yes", "no"]), help="With or without a recording.")
-@click.option("--mask", type=click.Choice(["yes", "no"]), help="With or without a masked span.")
-@click.option("--most", type=click.IntRange(min=1), help="How many at the most.")
-@click.option("--csv", "kind", flag_value="csv", help="As CSV.")
-@click.option("--json", "kind", flag_value="json", help="As JSON lines.")
-@_server_options
-def calls_command(*, client: Client, kind: str | None, most: int | None, **filters: object) -> None:
-    """List calls within your reach, newest first."""
-    chosen = {name: str(value) for name, value in filters.items() if value is not None}
-    items = _counted(client.search(**chosen), most)
-    if kind == "json":
-        for item in items:
-            click.echo(json.dumps(item))
-    elif kind == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(CallItem.__annotations__)
-        for item in items:
-            writer.writerow(_cells(item))
-    else:
-        _print_table(items)
+def _tell_failed(error: ClientError, named: str) -> None:
+    advice = next((f" {text}" for kind, text in ADVICE if isinstance(error, kind)), "")
+    click.echo(f"callreel: {named}: {error.message}{advice}", err=True)
 
 
-def _counted(items: Iterator[CallItem], most: int | None) -> Iterator[CallItem]:
-    """The first ones, with a line on a terminal that tells how many there are so far."""
-    console = Console(stderr=True)
-    with console.status("asking for calls") as status:
-        for number, item in enumerate(items, 1):
-            status.update(f"{number} calls")
-            yield item
-            if number == most:
-                return
+def _tell_saved(saved: Saved) -> None:
+    click.echo(f"{saved.sha256}  {saved.path}")
 
 
-def _cells(item: CallItem) -> list[str]:
-    values = dict(item) | {"masked_spans": json.dumps(item["masked_spans"])}
-    return ["" if values[name] is None else str(values[name]) for name in CallItem.__annotations__]
-
-
-def _print_table(items: Iterable[CallItem]) -> None:
-    table = Table("id", "started", "s", "direction", "from", "to", "ext", "recorded", "masked")
-    for item in items:
-        table.add_row(
-            item["id"],
-            item["started_at"],
-            f"{item['duration_s']:.0f}",
-            item["direction"],
-            item["from"],
-            item["to"],
-            item["extension"] or "",
-            "yes" if item["recording_id"] else "",
-            str(len(item["masked_spans"]) or ""),
-        )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-@click.command("fetch")
-@click.argument("calls", nargs=-1, required=True, metavar="CALL...")
-@click.option(
-    "-f",
-    "--format",
-    "format_name",
-    default="wav",
-    help="wav, wav-ulaw, wav-alaw, mp3, opus, flac, m4a or webm.",
-)
-@click.option("--channel", type=click.Choice(["both", "left", "right", "mix"]), default="both")
-@click.option("-o", "--output", default=".", help="Folder to save into; - is standard output.")
-@click.option("--deadline", type=float, default=300.0, help="Seconds for each recording.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
-@_server_options
-def fetch_command(
-    *,
-    client: Client,
-    calls: tuple[str, ...],
-    format_name: str,
-    channel: str,
-    output: str,
-    deadline: float,
-    force: bool,
-) -> None:
-    """Save the recordings of CALLs (ids of calls or of recordings), masked as they must be.
-
-    Exit codes: 0 all saved; 1 several failed, or something else; 2 wrong usage; 3 no answer in
-    time; 4 login refused; 5 not found; 6 not ready yet; 7 deleted or unplayable.
-    """
-    if output == "-" and len(calls) != 1:
-        raise click.UsageError("Only one recording fits into standard output.")
-    folder = Path(tempfile.mkdtemp()) if output == "-" else Path(output)
-    failures: list[ClientError] = []
+def _tell_kept(path: Path) -> None:
     try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"Cannot write into {folder}: {error.strerror}.") from None
-        with _bar() as bar:
-            for name in calls:
-                try:
-                    _fetch_one(client, name, folder, format_name, channel, deadline, force, bar)
-                except ClientError as error:
-                    click.echo(f"callreel: {name}: {error}", err=True)
-                    failures.append(error)
-                except OSError as error:
-                    raise click.UsageError(
-                        f"Cannot write into {folder}: {error.strerror}."
-                    ) from None
-        if output == "-" and not failures:
-            with next(folder.iterdir()).open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-    finally:
-        if output == "-":
-            shutil.rmtree(folder)
-    if failures:
-        sys.exit(_exit_code(failures[0]) if len({_exit_code(f) for f in failures}) == 1 else 1)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise NotSaved(f"{path} is there and cannot be read: {error.strerror}.") from error
+    click.echo(f"{digest}  {path}")
+    click.echo(f"callreel: {path} was there already and is kept; --force replaces it.", err=True)
 
 
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere nothing."""
+    with Progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
-        TransferSpeedColumn(),
+        TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=True,
         disable=not sys.stderr.isatty(),
-    )
-
-
-def _fetch_one(
-    client: Client,
-    name: str,
-    folder: Path,
-    format_name: str,
-    channel: str,
-    deadline_s: float,
-    force: bool,
-    bar: Progress,
-) -> None:
-    recording_id = _recording_of(client, name)
-    target = folder / f"call-{name}.{EXTENSIONS.get(format_name, format_name)}"
-    if target.exists() and not force:
-        click.echo(f"{target}: is there already; --force replaces it.", err=True)
-        return
-    task = bar.add_task(target.name, total=None)
-    fetched = client.fetch(
-        recording_id,
-        target,
-        format=format_name,
-        channel=channel,
-        deadline_s=deadline_s,
-        progress=lambda done, total: bar.update(task, completed=done, total=total),
-    )
-    click.echo(f"{fetched.path}\t{fetched.size_bytes} bytes\tsha256 {fetched.sha256}", err=True)
-
-
-def _recording_of(client: Client, name: str) -> str:
-    """The recording of a call; what is no call is taken for a recording's own id."""
-    try:
-        item = client.call(name)
-    except NotFound:
-        return name
-    if item["recording_id"] is None:
-        raise NotFound("this call was not recorded.", code="not_recorded", status=404)
-    return item["recording_id"]
+    ) as bar:
+        yield bar

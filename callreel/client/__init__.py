@@ -1,50 +1,65 @@
-"""A client for programs: search, ask for tokens, fetch recordings whole, once, and of one revision.
+"""Find calls on a Callreel server and fetch their recordings.
 
-    ClientError
-    ├── AuthenticationRefused   the user name, password or API key is wrong
-    ├── Refused                 the server understood and says no; has code and status
-    │   ├── NotFound            no such call or recording, or not yours
-    │   ├── NotReady            the call still runs; has retry_after_s
-    │   ├── Gone                deleted by retention
-    │   └── Unplayable          it could not be decoded when it came in
-    ├── ServerUnavailable       no answer, or "come back later" for longer than the deadline
-    ├── DeadlineExceeded        the time given was over
-    └── BadAnswer               not what the contract says; nothing was kept
+    from callreel.client import Client
 
->>> with Client("https://calls.example", username="crm", password="…") as client:  # doctest: +SKIP
-...     for call in client.search(mask=True):
-...         client.fetch(call["recording_id"], Path(f"{call['id']}.mp3"), format="mp3")
+    with Client("https://calls.example", "integrator", password) as client:
+        for call in client.search(since="2026-09-21", rec=True):
+            client.fetch(call, folder / f"{call['id']}.mp3", "mp3")
+
+Source: contract.md sections 2, 3 and 6; docs/clients.md shows more.
 """
 
 from __future__ import annotations
 
-from callreel.client.client import Client, Fetched
+from callreel.client.client import CallFilter, Client
 from callreel.client.errors import (
+    AccessRefused,
     AuthenticationRefused,
     BadAnswer,
+    BadRequest,
+    BrokenTransfer,
     ClientError,
     DeadlineExceeded,
     Gone,
     NotFound,
     NotReady,
-    Refused,
+    NotRecorded,
+    NotSaved,
+    ServerFault,
     ServerUnavailable,
     Unplayable,
+    Unreachable,
 )
-from callreel.client.transfer import Progress
+from callreel.client.shapes import CHANNELS, EXTENSIONS, ChangePage, Token
+from callreel.client.transfer import Progress, Saved
+from callreel.wire import CallItem, ChangeItem, SpanItem
 
 __all__ = [
+    "CHANNELS",
+    "EXTENSIONS",
+    "AccessRefused",
     "AuthenticationRefused",
     "BadAnswer",
+    "BadRequest",
+    "BrokenTransfer",
+    "CallFilter",
+    "CallItem",
+    "ChangeItem",
+    "ChangePage",
     "Client",
     "ClientError",
     "DeadlineExceeded",
-    "Fetched",
     "Gone",
     "NotFound",
     "NotReady",
+    "NotRecorded",
+    "NotSaved",
     "Progress",
-    "Refused",
+    "Saved",
+    "ServerFault",
     "ServerUnavailable",
+    "SpanItem",
+    "Token",
     "Unplayable",
+    "Unreachable",
 ]

@@ -1,104 +1,106 @@
-"""The client: requests to the web application and, without credentials, to Echo."""
+"""The client: find calls, ask for tokens, fetch recordings whole."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Self, TypedDict, Unpack
+from urllib.parse import quote
 
 import httpx2
 
-from callreel.client.errors import (
-    BadAnswer,
-    ClientError,
-    DeadlineExceeded,
-    Gone,
-    NotFound,
-    NotReady,
-    ServerUnavailable,
-    refusal_of,
+from callreel.client.deadline import Deadline
+from callreel.client.errors import BadAnswer, BadRequest, NotFound, NotRecorded
+from callreel.client.exchange import Exchange
+from callreel.client.shapes import (
+    EXTENSIONS,
+    ChangePage,
+    Token,
+    read_call,
+    read_call_page,
+    read_change_page,
+    read_token,
+    token_at,
 )
-from callreel.client.transfer import Progress, Transfer
-from callreel.wire import (
-    CALLS_PATH,
-    CHANGES_PATH,
-    VOICE_PATH,
-    CallItem,
-    CallPageBody,
-    ChangePageBody,
-    SpanItem,
-    TokenBody,
-    call_path,
-    tokens_path,
-)
+from callreel.client.transfer import Progress, Saved, Transfer, file_beside
+from callreel.wire import CALLS_PATH, CHANGES_PATH, VOICE_PATH, CallItem, call_path, tokens_path
 
-DEFAULT_DEADLINE_S = 300.0
-NETWORK_TIMEOUT_S = 30.0
-MAX_CUTS = 10
-"""How often a transfer may be cut without a byte of progress before it is given up."""
+PAGE_CALLS = 500
+"""How many calls are asked for at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A recording that was saved whole."""
+class CallFilter(TypedDict, total=False):
+    """Which calls; what is left out does not narrow. Source: contract.md 6.2."""
 
-    path: Path
-    size_bytes: int
-    sha256: str
-    """Hex, of the saved bytes."""
-    etag: str
-    """Names the output and its mask revision."""
-    masked_spans: tuple[SpanItem, ...]
-    mask_revision: int
+    since: datetime | str
+    """Started then or later; a text as the API reads it, UTC where it has no offset."""
+    to: datetime | str
+    """Started before then; as above."""
+    party: str
+    """A number on either side: whole, its beginning ``0161*``, or its end ``*0192``."""
+    ext: str
+    """The extension, whole."""
+    dir: str
+    """``inbound``, ``outbound``, ``internal`` or ``unknown``."""
+    datasource: str
+    """The feed that it came from."""
+    rec: bool
+    """Whether it has a recording."""
+    mask: bool
+    """Whether something in it is masked."""
+
+
+class _BearerAuth(httpx2.Auth):
+    def __init__(self, api_key: str) -> None:
+        self._value = f"Bearer {api_key}"
+
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        request.headers["Authorization"] = self._value
+        yield request
 
 
 class Client:
-    """Talks to one Callreel; use it as a context manager. Not for several threads at once."""
+    """A login at one Callreel server; use it in a ``with``, or close it.
+
+    Every error is one of ``callreel.client.errors``; each method names those that are its own.
+    AuthenticationRefused, AccessRefused, ServerUnavailable, DeadlineExceeded and BadAnswer may come
+    out of all of them.
+
+    Args:
+        base_url: Address of the web application, such as ``https://calls.example``.
+        username: With ``password``; or neither of them and ``api_key``.
+        password: Of the web user.
+        api_key: As ``callreel key add`` shows it.
+        timeout_s: The longest silence before an answer or inside one. More than the 30 s that a
+            server may take to make FLAC, AAC and WebM.
+        patience_s: How long a question is repeated while the server says "not now".
+        ca_file: PEM file of certificates to trust instead of the system's.
+
+    Raises:
+        ValueError: The address is none, or it is not one login.
+        OSError: ``ca_file`` cannot be read.
+    """
 
     def __init__(
         self,
         base_url: str,
-        *,
         username: str | None = None,
         password: str | None = None,
+        *,
         api_key: str | None = None,
-        timeout_s: float = NETWORK_TIMEOUT_S,
-        verify: bool | str = True,
-        sleep: Callable[[float], None] = time.sleep,
+        timeout_s: float = 45.0,
+        patience_s: float = 30.0,
+        ca_file: Path | None = None,
     ) -> None:
-        """Give either a user name with its password, or an API key.
+        self._patience_s = patience_s
+        auth = _login(username, password, api_key)
+        self._exchange = Exchange(base_url, auth, timeout_s, ca_file)
 
-        Args:
-            base_url: Address of the web application.
-            username: A web user.
-            password: Its password.
-            api_key: An API key instead.
-            timeout_s: How long a single step on the network may take.
-            verify: False checks no certificate; a text names a file of trusted ones.
-            sleep: Waits between attempts.
-
-        Raises:
-            ValueError: Neither or both kinds of credentials.
-        """
-        if (api_key is None) == (username is None or password is None):
-            raise ValueError("give a user name with its password, or an API key")
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else {}
-        auth = None
-        if username is not None and password is not None:
-            auth = httpx2.BasicAuth(username, password)
-        # Two clients: Echo is another origin and must never see a password.
-        self._web = httpx2.Client(
-            base_url=base_url, auth=auth, headers=headers, timeout=timeout_s, verify=verify
-        )
-        self._echo = httpx2.Client(timeout=timeout_s, verify=verify)
-        self._sleep = sleep
-
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         """The client itself."""
         return self
 
@@ -106,222 +108,231 @@ class Client:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Close."""
         self.close()
 
-    def close(self) -> None:
-        """Close every connection."""
-        self._web.close()
-        self._echo.close()
+    @property
+    def base_url(self) -> str:
+        """Address of the web application, without a slash at its end."""
+        return self._exchange.base_url
 
-    def search(self, **filters: str | int | bool) -> Iterator[CallItem]:
-        """Every call that the filters find, newest first, page by page as it is read.
+    def close(self) -> None:
+        """Close all connections."""
+        self._exchange.close()
+
+    def search(
+        self, *, page_calls: int = PAGE_CALLS, **chosen: Unpack[CallFilter]
+    ) -> Iterator[CallItem]:
+        """The calls that match, newest first, over all pages.
 
         Args:
-            **filters: ``party, ext, dir, datasource, rec, mask, since, to, limit``; ``from_`` for
-                ``from``. See docs/api.md.
+            page_calls: How many are asked for at once, 1 to 1000.
+            chosen: Which ones.
+
+        Yields:
+            One call at a time; the next page is asked for when it is needed.
 
         Raises:
-            AuthenticationRefused, Refused, ServerUnavailable, BadAnswer.
+            BadRequest: A filter cannot be understood; the message names it.
+            ValueError: A datetime without offset.
         """
-        query = {name.rstrip("_"): _text(value) for name, value in filters.items()}
+        query = {name: _filter_text(value) for name, value in _given(chosen).items()}
+        query["limit"] = str(page_calls)
         while True:
-            page = cast("CallPageBody", self._json("GET", CALLS_PATH, params=query))
-            yield from page["items"]
-            if page["next"] is None:
+            page = read_call_page(
+                self._exchange.ask_json("GET", CALLS_PATH, self._deadline(), query=query)
+            )
+            yield from page.items
+            if page.next is None:
                 return
-            query["cursor"] = page["next"]
+            if page.next == query.get("cursor"):
+                raise BadAnswer("The server's list of calls goes round in a circle.")
+            query["cursor"] = page.next
 
     def call(self, call_id: str) -> CallItem:
         """One call.
 
         Raises:
-            NotFound: No such call, or not yours.
-            AuthenticationRefused, Refused, ServerUnavailable, BadAnswer.
+            NotFound: No such call, or not within reach of this login.
         """
-        return cast("CallItem", self._json("GET", call_path(_segment(call_id))))
-
-    def changes(self, since: str | None = None) -> ChangePageBody:
-        """What changed behind a cursor; go on with ``next``.
-
-        Raises:
-            AuthenticationRefused, Refused, ServerUnavailable, BadAnswer.
-        """
-        query = {} if since is None else {"since": since}
-        return cast("ChangePageBody", self._json("GET", CHANGES_PATH, params=query))
+        path = call_path(_id(call_id, "call"))
+        return read_call(self._exchange.ask_json("GET", path, self._deadline()))
 
     def token(
         self,
-        recording_id: str,
-        *,
-        format: str = "wav",  # noqa: A002  # the contract's word
+        recording: CallItem | str,
+        audio_format: str = "wav",
         channel: str = "both",
+        *,
         single_use: bool = False,
-    ) -> TokenBody:
-        """A URL that fetches a recording, good for 60 seconds.
+    ) -> Token:
+        """An address that fetches a recording for about a minute.
+
+        Args:
+            recording: Its id, or a call.
+            audio_format: ``wav``, ``wav-ulaw``, ``wav-alaw``, ``mp3``, ``opus``, ``flac``, ``m4a``
+                or ``webm``.
+            channel: ``both``, ``left``, ``right`` or ``mix``.
+            single_use: Good for one answer only.
 
         Raises:
-            NotFound, NotReady, Gone, Unplayable: contract.md 2.7.
-            AuthenticationRefused, Refused, ServerUnavailable, BadAnswer.
+            BadRequest: No such format or channel, or the server lacks what the format needs.
+            NotFound: No such recording, or not within reach of this login.
+            NotRecorded: Nothing was recorded of this call.
+            NotReady: The call still runs, or its file still grows.
+            Gone: Deleted by retention.
+            Unplayable: The stored sound cannot be decoded.
         """
-        wanted = {"format": format, "channel": channel, "single_use": single_use}
-        return cast(
-            "TokenBody", self._json("POST", tokens_path(_segment(recording_id)), body=wanted)
+        return self._token(
+            _recording_id(recording), audio_format, channel, self._deadline(), single_use=single_use
         )
 
     def token_by_names(
-        self, datasource: str, voicelocation: str, voicefilename: str, *, extension: str = "wav"
-    ) -> str:
-        """The same as programs written for TIM Enterprise ask for it: three names, one URL.
+        self,
+        datasource: str,
+        voicelocation: str,
+        voicefilename: str,
+        audio_format: str = "wav",
+        channel: str = "both",
+    ) -> Token:
+        """As ``token``, by the three names of the calls table; it tells nothing but the address.
 
         Raises: as ``token``.
         """
+        if audio_format not in EXTENSIONS:
+            known = ", ".join(EXTENSIONS)
+            raise BadRequest(f"There is no format {audio_format!r}; known are {known}.")
         query = {
             "cmd": "getvmsg",
             "datasource": datasource,
             "recordingid": voicefilename,
             "voicelocation": voicelocation,
+            "format": audio_format,
+            "channel": channel,
         }
-        return self._answer("GET", f"{VOICE_PATH}.{extension}", params=query).text
+        path = VOICE_PATH + EXTENSIONS[audio_format]
+        response = self._exchange.ask("GET", path, self._deadline(), query=query)
+        return token_at(response.text)
+
+    def changes(self, since: str | None = None) -> ChangePage:
+        """New and changed calls, recordings and masks, in order, missing none.
+
+        Args:
+            since: ``next`` of the page before; None begins at the beginning.
+
+        Returns:
+            Some of them; none where nothing is new. ``next`` is where to go on.
+
+        Raises:
+            BadRequest: ``since`` is not one of ours.
+        """
+        query = {} if since is None else {"since": since}
+        return read_change_page(
+            self._exchange.ask_json("GET", CHANGES_PATH, self._deadline(), query=query)
+        )
 
     def fetch(
         self,
-        recording_id: str,
-        target: Path,
-        *,
-        format: str = "wav",  # noqa: A002  # the contract's word
+        recording: CallItem | str,
+        path: Path,
+        audio_format: str = "wav",
         channel: str = "both",
-        deadline_s: float = DEFAULT_DEADLINE_S,
+        *,
+        deadline_s: float = 600.0,
         progress: Progress | None = None,
-    ) -> Fetched:
-        """Save a recording whole, or not at all.
+    ) -> Saved:
+        """Save a recording as a file, whole or not at all.
 
-        It is written beside ``target`` and given its name when length and revision are right. A
-        transfer that is cut goes on where it stopped, with a fresh token where the old one is over;
-        if the mask changed meanwhile it begins anew, so that no file joins two revisions.
+        Waits while the recording is not ready or the server busy; asks for another token when one
+        is too old; goes on where a connection broke, and starts anew where the recording's mask has
+        changed meanwhile.
 
         Args:
-            recording_id: Which.
-            target: Where to; replaced if it is there.
-            format: Name of a format.
-            channel: ``both``, ``left``, ``right`` or ``mix``.
-            deadline_s: How long all of it may take, waiting included.
-            progress: Told how far it is.
+            recording: Its id, or a call.
+            path: The file; one that is there is replaced. Its folder must exist. Readable by its
+                owner alone.
+            audio_format: as ``token``.
+            channel: as ``token``.
+            deadline_s: How long all of it may take.
+            progress: Told of every piece: bytes so far, and of how many.
 
         Raises:
-            DeadlineExceeded: It took too long.
-            NotFound, Gone, Unplayable, AuthenticationRefused, Refused, ServerUnavailable, BadAnswer.
+            NotRecorded: Nothing was recorded of this call.
+            NotReady, ServerUnavailable: It will not change before the deadline.
+            DeadlineExceeded: There was no time left.
+            BrokenTransfer: What came was not what was announced, twice.
+            NotSaved: The file cannot be written.
+            BadRequest, NotFound, Gone, Unplayable: as ``token``.
+
+        Cost: one pass; one piece of an answer held.
         """
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        part = Path(name)
-        try:
-            with os.fdopen(descriptor, "w+b") as file:
-                transfer = Transfer(file, progress)
-                token = self._transferred(
-                    transfer, recording_id, format, channel, time.monotonic() + deadline_s
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return Fetched(
-            path=target,
-            size_bytes=transfer.received,
-            sha256=transfer.digest.hexdigest(),
-            etag=transfer.etag,
-            masked_spans=tuple(token["masked_spans"]),
-            mask_revision=token["mask_revision"],
-        )
+        recording_id = _recording_id(recording)
+        deadline = Deadline(deadline_s)
 
-    def _transferred(
+        def ask_token() -> Token:
+            return self._token(recording_id, audio_format, channel, deadline)
+
+        with file_beside(path) as file:
+            transfer = Transfer(self._exchange, ask_token, file, deadline, progress)
+            transfer.run()
+        return Saved(path, transfer.count, transfer.sha256, transfer.content_type, transfer.etag)
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._patience_s)
+
+    def _token(
         self,
-        transfer: Transfer,
         recording_id: str,
-        format_name: str,
+        audio_format: str,
         channel: str,
-        deadline: float,
-    ) -> TokenBody:
-        cuts = 0
-        while True:
-            before = transfer.received
-            wait_s = 0.0
-            try:
-                token = self.token(recording_id, format=format_name, channel=channel)
-                self._stream(transfer, token, deadline)
-                if transfer.is_whole:
-                    return token
-                last: ClientError = ServerUnavailable("The transfer was cut again and again.")
-            except (NotReady, ServerUnavailable) as error:
-                last, wait_s = error, error.retry_after_s
-            except Gone as error:
-                if error.code != "token_expired":
-                    raise
-                last = error
-            cuts = 0 if transfer.received > before else cuts + 1
-            if isinstance(last, ServerUnavailable) and cuts > MAX_CUTS:
-                raise last
-            if time.monotonic() + wait_s > deadline:
-                raise DeadlineExceeded(f"Not fetched in the time given; last: {last}") from last
-            self._sleep(wait_s or min(5.0, 0.2 * cuts))
-
-    def _stream(self, transfer: Transfer, token: TokenBody, deadline: float) -> None:
-        try:
-            with self._echo.stream("GET", token["url"], headers=transfer.headers()) as response:
-                if response.status_code not in {200, 206}:
-                    response.read()
-                    raise refusal_of(response)
-                transfer.begin(response)
-                for chunk in response.iter_raw():
-                    transfer.add(chunk)
-                    if time.monotonic() > deadline:
-                        raise DeadlineExceeded("Not fetched in the time given.")
-        except httpx2.TransportError:
-            # Cut: what came is kept, and the caller goes on behind it.
-            return
-
-    def _json(
-        self,
-        method: str,
-        path: str,
+        deadline: Deadline,
         *,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> object:
-        answer = self._answer(method, path, params=params, body=body)
-        try:
-            return answer.json()
-        except ValueError:
-            raise BadAnswer(f"{path} answered with something that is not JSON.") from None
-
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-    ) -> httpx2.Response:
-        try:
-            response = self._web.request(method, path, params=params, json=body)
-        except httpx2.TransportError as error:
-            raise ServerUnavailable(f"{self._web.base_url} does not answer: {error}") from error
-        if response.status_code != 200:  # noqa: PLR2004  # a status of HTTP
-            raise refusal_of(response)
-        return response
+        single_use: bool = False,
+    ) -> Token:
+        body = {"format": audio_format, "channel": channel, "single_use": single_use}
+        path = tokens_path(_id(recording_id, "recording"))
+        return read_token(self._exchange.ask_json("POST", path, deadline, body=body))
 
 
-def _text(value: str | int | bool) -> str:
+def _login(username: str | None, password: str | None, api_key: str | None) -> httpx2.Auth:
+    if api_key is not None:
+        if username is not None or password is not None:
+            raise ValueError("give a user name and a password, or an API key, not both")
+        if not (api_key.isascii() and api_key.isprintable() and api_key.strip()):
+            raise ValueError("the API key holds characters that none has")
+        return _BearerAuth(api_key.strip())
+    if username is None or password is None:
+        raise ValueError("give a user name and a password, or an API key")
+    if ":" in username:
+        raise ValueError("a user name holds no colon")
+    return httpx2.BasicAuth(username, password)
+
+
+def _id(text: str, what: str) -> str:
+    """An id as a piece of a path, which it must not leave."""
+    if text in {"", ".", ".."} or "/" in text:
+        raise NotFound(f"There is no such {what}.")
+    return quote(text, safe="")
+
+
+def _recording_id(recording: CallItem | str) -> str:
+    found = recording if isinstance(recording, str) else recording["recording_id"]
+    if found is None:
+        raise NotRecorded("Nothing was recorded of this call.")
+    return found
+
+
+def _given(chosen: CallFilter) -> Mapping[str, object]:
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _filter_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("a time needs an offset")
+        return value.isoformat()
     return str(value)
-
-
-def _segment(text: str) -> str:
-    """An id as one segment of a path."""
-    if not text or not text.isascii() or not text.isalnum():
-        raise NotFound(f"{text!r} is not an id.", code="not_found", status=404)
-    return text

@@ -1,91 +1,116 @@
-"""What can go wrong for a program that uses the client; drawn on the package's page."""
+"""Every error that the client raises.
+
+    ClientError
+    ├── BadRequest               the server cannot understand what was asked; it says which part
+    ├── AuthenticationRefused    no login, or a wrong one
+    ├── AccessRefused            the login is good but may not do this
+    ├── NotFound                 no such thing, or not within reach of this login
+    │   └── NotRecorded          there is such a call, and nothing was recorded of it
+    ├── NotReady                 the call still runs or its file still grows; has retry_after_s
+    ├── Gone                     deleted by retention
+    ├── Unplayable               the stored sound cannot be decoded; the message holds the reason
+    ├── ServerUnavailable        no answer, or "not now"; retry_after_s where the server named it
+    │   ├── Unreachable          no connection could be made
+    │   └── ServerFault          the server failed; its log knows why
+    ├── DeadlineExceeded         there was no time left to finish
+    ├── BrokenTransfer           length or hash of what came is not what was announced
+    ├── BadAnswer                an answer that is no Callreel server's
+    └── NotSaved                 the file cannot be written here
+
+What a refusal means and how to mend it is a matter of its class; ``code`` is what the server called
+it, for programs that must tell more apart.
+"""
 
 from __future__ import annotations
 
-import httpx2
-
 
 class ClientError(Exception):
-    """Root of the tree."""
+    """Root of the tree.
+
+    Args:
+        message: One sentence for a person.
+        code: The stable code that the server gave; empty where none came.
+    """
+
+    retry_after_s: float | None = None
+    """After how many seconds it is worth asking again; None where the server did not say."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class BadRequest(ClientError):
+    """The server cannot understand what was asked; the message names the part."""
 
 
 class AuthenticationRefused(ClientError):
-    """The user name, password or API key is wrong."""
+    """There was no login, or a wrong one."""
 
 
-class Refused(ClientError):
-    """The server understood and says no."""
+class AccessRefused(ClientError):
+    """The login is good but may not do this."""
 
-    def __init__(self, message: str, *, code: str, status: int, retry_after_s: float = 1.0) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
+
+class NotFound(ClientError):
+    """There is no such thing, or it is not within reach of this login: nobody can tell which."""
+
+
+class NotRecorded(NotFound):
+    """There is such a call, and nothing was recorded of it."""
+
+
+class _Later(ClientError):
+    def __init__(self, message: str, *, code: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
 
 
-class NotFound(Refused):
-    """There is no such thing, or it is not yours."""
+class NotReady(_Later):
+    """The call still runs, or its file still grows."""
 
 
-class NotReady(Refused):
-    """The call still runs, or ended only just now."""
+class Gone(ClientError):
+    """It was here and was deleted by retention."""
 
 
-class Gone(Refused):
-    """Deleted by retention, or an address that is over."""
+class Unplayable(ClientError):
+    """The stored sound cannot be decoded; the message holds the reason."""
 
 
-class Unplayable(Refused):
-    """It could not be decoded when it came in."""
+class ServerUnavailable(_Later):
+    """Nobody answers at this address, or the server says "not now"."""
 
 
-class ServerUnavailable(ClientError):
-    """No answer, or none in time."""
+class Unreachable(ServerUnavailable):
+    """No connection could be made: wrong address, not started, or a certificate not trusted."""
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+
+class ServerFault(ServerUnavailable):
+    """The server failed, and asking again will not help; its log knows why."""
 
 
 class DeadlineExceeded(ClientError):
-    """The time that was given is over; what was fetched so far is removed."""
+    """There was no time left to finish."""
+
+
+class BrokenTransfer(ClientError):
+    """What came is not what was announced.
+
+    Args:
+        message: One sentence for a person.
+        what: ``length`` or ``hash``.
+    """
+
+    def __init__(self, message: str, *, what: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 class BadAnswer(ClientError):
-    """Not what the contract says."""
+    """An answer that does not keep to the contract: not a Callreel server, or something between."""
 
 
-_REFUSALS: dict[int, type[Refused]] = {404: NotFound, 409: NotReady, 410: Gone, 422: Unplayable}
-
-
-def refusal_of(response: httpx2.Response) -> ClientError:
-    """The error of an answer, from a problem document or a line ``code: sentence``."""
-    status = response.status_code
-    code, message = _code_and_message(response)
-    retry_after_s = float(whole_number(response.headers.get("retry-after")) or 1)
-    if status == 401:  # noqa: PLR2004  # a status of HTTP
-        return AuthenticationRefused(message)
-    if status in {429, 502, 503, 504}:
-        return ServerUnavailable(message, retry_after_s=retry_after_s)
-    if 300 <= status < 400:  # noqa: PLR2004  # statuses of HTTP
-        return BadAnswer("The server sends on to another address; that is not followed.")
-    kind = _REFUSALS.get(status, Refused)
-    return kind(message, code=code, status=status, retry_after_s=retry_after_s)
-
-
-def _code_and_message(response: httpx2.Response) -> tuple[str, str]:
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
-        try:
-            document = response.json()
-            return str(document["code"]), str(document["detail"])
-        except (ValueError, KeyError, TypeError):
-            pass
-    code, colon, sentence = response.text.partition(": ")
-    if colon and code.isidentifier():
-        return code, sentence
-    return "unknown", f"The server answered {response.status_code}."
-
-
-def whole_number(text: str | None) -> int | None:
-    """A number in a header; None where it is none."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+class NotSaved(ClientError):
+    """The file cannot be written where it was asked for."""
