@@ -7,185 +7,169 @@ password (threats.md T12). Source: contract.md section 3.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from callreel.errors import CallreelError
+from callreel.errors import CallreelError, Unauthenticated
 from callreel.flows.deliver import Deliver, Delivery
-from callreel.web.problems import log_refusal, plain, unexpected
+from callreel.web.connection import break_off
+from callreel.web.outlet import (
+    BATCH_BYTES,
+    QUICK_S,
+    Body,
+    Outlet,
+    Pace,
+    ReaderGone,
+    SlowReader,
+    until_gone,
+)
+from callreel.web.preconditions import is_known, is_refused, wanted_range
+from callreel.web.problems import as_told, plain
 from callreel.web.ranges import chosen_range
 from callreel.web.session import address_of
+from callreel.web.threads import Threads
 
 log = structlog.get_logger("callreel.echo")
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When a reader is too slow. Source: threats.md T43."""
-
-    bytes_per_s: int = 4096
-    over_s: float = 30.0
-
-
-class SlowReader(Exception):
-    """The reader takes less than the minimum."""
+METHODS = "GET, HEAD"
+_OPENING = 128
+_READING = 16
 
 
 class Echo:
-    """Answers requests with a token."""
+    """Answers requests with a token.
+
+    Args:
+        deliver: Opens what tokens grant.
+        pace: How slow a reader may be.
+    """
 
     def __init__(self, deliver: Deliver, pace: Pace) -> None:
         self._deliver = deliver
         self._pace = pace
+        # To open may mean to wait for a render; those who wait must not hold up those who stream.
+        self._opening = Threads("echo-open", _OPENING)
+        self._reading = Threads("echo-read", _READING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        request = Request(scope, receive)
-        if request.method not in {"GET", "HEAD"}:
-            await Response(status_code=405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
+        request = Request(scope)
+        if request.method not in METHODS.split(", "):
+            await Response(status_code=405, headers={"Allow": METHODS})(scope, receive, send)
             return
-        head = request.method == "HEAD"
+        gone = asyncio.create_task(until_gone(receive))
+        outlet = Outlet(send, gone, self._pace)
         try:
-            delivery = await run_in_threadpool(
-                self._deliver.open,
-                request.path_params["token"],
-                head=head,
-                address=address_of(request),
-            )
-        except CallreelError as error:
-            log_refusal(error)
-            await _refusal(error)(scope, receive, send)
-            return
-        except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
-            await _refusal(unexpected(error))(scope, receive, send)
-            return
-        sent = _Sent()
-        try:
-            await self._answer(request, delivery, head, send, sent)
-        except CallreelError as error:
-            log_refusal(error)
-            if sent.started:
-                # The length was promised: an answer cut short is seen as broken, as it must be.
-                raise
-            await _refusal(error)(scope, receive, send)
+            await self._serve(request, outlet)
+        except ReaderGone:
+            pass
         except SlowReader:
-            log.info("slow reader", bytes_sent=sent.count)
-            raise
+            log.info("slow reader", bytes_sent=outlet.sent)
+            await break_off(scope, gone)
+        except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
+            refusal = _refusal(error)
+            if not outlet.started:
+                await refusal(scope, receive, send)
+            elif not outlet.ended:
+                # The length was promised: an answer cut short is seen as broken, as it must be.
+                await break_off(scope, gone)
         finally:
-            # Shielded: a client that went away cancels this task, and the source must close anyway.
-            await asyncio.shield(run_in_threadpool(delivery.close, sent.count))
+            gone.cancel()
+
+    async def _serve(self, request: Request, outlet: Outlet) -> None:
+        head = request.method == "HEAD"
+        opening = asyncio.ensure_future(
+            self._opening.run(
+                self._deliver.open, _token(request), head=head, address=address_of(request)
+            )
+        )
+        try:
+            delivery = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
+        body = Body(delivery)
+        try:
+            await self._answer(request, delivery, body, head, outlet)
+        finally:
+            # Shielded: the server cancels this when it stops, and the source must close anyway.
+            await asyncio.shield(self._opening.run(body.close, outlet.sent))
 
     async def _answer(
-        self, request: Request, delivery: Delivery, head: bool, send: Send, sent: _Sent
+        self, request: Request, delivery: Delivery, body: Body, head: bool, outlet: Outlet
     ) -> None:
         headers = _headers(delivery)
-        if _not_modified(request, delivery.etag):
-            await _start(send, 304, headers, sent)
-            await send({"type": "http.response.body", "body": b""})
+        if is_refused(request.headers, delivery.etag):
+            await outlet.start(412, [*headers, (b"content-length", b"0")])
+            await outlet.end()
+            return
+        if is_known(request.headers, delivery.etag):
+            await outlet.start(304, headers)
+            await outlet.end()
             return
         size = delivery.size
-        if size is None:
-            await _start(send, 200, headers, sent)
-            await send({"type": "http.response.body", "body": b""})
+        if head:
+            length = [] if size is None else [(b"content-length", str(size).encode())]
+            await outlet.start(200, [*headers, *length])
+            await outlet.end()
             return
-        wanted = None
-        if _range_applies(request, delivery.etag):
-            wanted = chosen_range(request.headers.get("range"), size)
+        if size is None:
+            raise AssertionError("a GET has a size")
+        wanted = chosen_range(wanted_range(request.headers, delivery.etag), size)
         start, stop = wanted or (0, size)
         if wanted is not None:
             headers.append((b"content-range", f"bytes {start}-{stop - 1}/{size}".encode()))
         headers.append((b"content-length", str(stop - start).encode()))
-        status = 200 if wanted is None else 206
-        if head:
-            await _start(send, status, headers, sent)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        parts = delivery.stream(start, stop)
+        body.select(start, stop)
         # Whatever can fail does so here, while there is still a status to say it with.
-        first = await run_in_threadpool(next, parts, b"")
-        await run_in_threadpool(delivery.started)
-        await _start(send, status, headers, sent)
-        await self._stream(first, parts, send, sent)
+        first = await self._reading.run(body.pull, 1)
+        outlet.require_reader()
+        await self._opening.run(delivery.started)
+        await outlet.start(200 if wanted is None else 206, headers)
+        await self._stream(first, body, outlet)
 
-    async def _stream(self, body: bytes, parts: Iterator[bytes], send: Send, sent: _Sent) -> None:
-        # One part at a time: each was checked against the mask right before it is sent, and a span
-        # that comes while a slow reader holds one back stops the next (contract.md 3.6).
-        began, counted = time.monotonic(), 0
-        while body:
-            try:
-                async with asyncio.timeout(self._pace.over_s):
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-            except TimeoutError:
-                raise SlowReader from None
-            sent.count += len(body)
-            counted += len(body)
-            elapsed = time.monotonic() - began
-            if elapsed > self._pace.over_s:
-                if counted < self._pace.bytes_per_s * elapsed:
-                    raise SlowReader
-                began, counted = time.monotonic(), 0
-            body = await run_in_threadpool(next, parts, b"")
-        await send({"type": "http.response.body", "body": b""})
+    async def _stream(self, data: bytes, body: Body, outlet: Outlet) -> None:
+        while data:
+            await outlet.write(data)
+            # Each part is checked against the mask when it is pulled, so pulled only when there is
+            # room for it. A slow reader gets one at a time: at most a second of sound is on its way
+            # when a span comes (contract.md 3.6).
+            is_quick = await outlet.drained() < QUICK_S
+            data = await self._reading.run(body.pull, BATCH_BYTES if is_quick else 1)
+            outlet.require_reader()
+        await outlet.end()
 
 
-@dataclass(slots=True)
-class _Sent:
-    """How far an answer got."""
-
-    started: bool = False
-    count: int = 0
+def _token(request: Request) -> str:
+    """As it stood in the URL: a token has one spelling, and a percent sign is none of it."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return raw.rpartition(b"/")[2].decode("latin-1")
 
 
-async def _start(send: Send, status: int, headers: list[tuple[bytes, bytes]], sent: _Sent) -> None:
-    sent.started = True
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+def _close_unused(opening: asyncio.Future[Delivery]) -> None:
+    """Close what was opened for a request that was cancelled in the meantime."""
+    with contextlib.suppress(CallreelError, asyncio.CancelledError):
+        opening.result().close(0)
 
 
 def _headers(delivery: Delivery) -> list[tuple[bytes, bytes]]:
     headers = {
         "content-type": delivery.content_type,
         # The name is made of our id and the format: nothing from a record or a request.
-        "content-disposition": f'attachment; filename="{delivery.filename}"',
+        "content-disposition": f'inline; filename="{delivery.filename}"',
         "accept-ranges": "bytes",
         "etag": delivery.etag,
-        **SAFE_HEADERS,
     }
     return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
-SAFE_HEADERS = {
-    "cache-control": "private, no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "cross-origin",
-}
-"""On every answer of Echo; the last lets a page of the other origin play the sound."""
-
-
-def _refusal(error: CallreelError) -> Response:
-    response = plain(error)
-    for name, value in SAFE_HEADERS.items():
-        response.headers[name] = value
-    return response
-
-
-def _not_modified(request: Request, etag: str) -> bool:
-    """Whether the client has these very bytes. Source: RFC 9110, section 13.1.2."""
-    known = [
-        tag.strip().removeprefix("W/")
-        for tag in request.headers.get("if-none-match", "").split(",")
-    ]
-    return etag in known or known == ["*"]
-
-
-def _range_applies(request: Request, etag: str) -> bool:
-    """Whether If-Range allows a part; weak tags and dates never do. Source: contract.md 3.3."""
-    condition = request.headers.get("if-range")
-    return condition is None or condition.strip() == etag
+def _refusal(error: Exception) -> Response:
+    told = as_told(error)
+    if isinstance(told, Unauthenticated):
+        # Nothing below asks for credentials here; were it to, no client may be made to send them.
+        return PlainTextResponse("forbidden: This address is not valid.", 403)
+    return plain(told)

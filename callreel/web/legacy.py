@@ -9,15 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from callreel.access.identity import Verifier
 from callreel.audio.formats import find_format
-from callreel.errors import BadRequest, CallreelError
+from callreel.errors import BadRequest
 from callreel.flows.issue import Issue
 from callreel.flows.signal import Signals
 from callreel.model import AudioSpec, OutputChannels
-from callreel.web.problems import log_refusal, plain, unexpected
 from callreel.web.query import run_together
-from callreel.web.session import address_of, principal_of, require_same_site
+from callreel.web.session import Session, address_of, require_own_site
 
 VOICE_NAMES = {
     "cmd": "cmd",
@@ -31,74 +29,88 @@ VOICE_NAMES = {
 }
 SIGNAL_NAMES = {name: name for name in ("cat", "type", "objtype", "objid", "key")}
 
+_CATEGORY = {"4", "0x04"}
+_MUTE = {"1": True, "0x01": True, "2": False, "0x02": False}
+
 
 class Legacy:
-    """Answers the old programs."""
+    """Answers the old programs; its errors are for ``problems.plain``."""
 
-    def __init__(self, verifier: Verifier, issue: Issue, signals: Signals) -> None:
-        self._verifier = verifier
+    def __init__(self, session: Session, issue: Issue, signals: Signals) -> None:
+        self._session = session
         self._issue = issue
         self._signals = signals
 
     async def voice(self, request: Request) -> Response:
-        """``GET /voice.wav?cmd=getvmsg…``: a token, as one absolute URL and nothing else."""
-        try:
-            principal = await principal_of(request, self._verifier)
-            require_same_site(request)
-            values = run_together(request.scope["query_string"], VOICE_NAMES)
-            if values.get("cmd", "").lower() != "getvmsg":
-                raise BadRequest("cmd: must be getvmsg.")
-            names = {name: _required(values, name) for name in ("recordingid", "voicelocation")}
-            datasource = _required(values, "datasource")
-            spec = AudioSpec(
-                find_format("." + request.path_params["extension"], values.get("format")),
-                _channels(values.get("channel", "both")),
-            )
-            issued = await run_in_threadpool(
-                self._issue.by_names,
-                principal,
-                datasource=_without_backslashes(datasource),
-                voicelocation=names["voicelocation"],
-                voicefilename=names["recordingid"],
-                spec=spec,
-                address=address_of(request),
-            )
-        except CallreelError as error:
-            log_refusal(error)
-            return plain(error)
-        except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
-            return plain(unexpected(error))
-        return PlainTextResponse(issued.url, headers={"Cache-Control": "no-store"})
+        """``GET /voice.wav?cmd=getvmsg…``: a token, as one absolute URL and nothing else.
+
+        Raises: as ``Session.principal_of`` and ``Issue.by_names``; BadRequest names the parameter.
+        """
+        principal = await self._session.principal_of(request)
+        values = run_together(request.scope["query_string"], VOICE_NAMES, unread={"salt"})
+        if _required(values, "cmd") != "getvmsg":
+            raise BadRequest("cmd: must be getvmsg.")
+        datasource = _without_backslashes(_required(values, "datasource"))
+        voicefilename = _required(values, "recordingid")
+        voicelocation = _required(values, "voicelocation")
+        spec = AudioSpec(
+            find_format(request.path_params["extension"], values.get("format")),
+            channels_of("channel", values.get("channel", "both")),
+        )
+        issued = await run_in_threadpool(
+            self._issue.by_names,
+            principal,
+            datasource=datasource,
+            voicelocation=voicelocation,
+            voicefilename=voicefilename,
+            spec=spec,
+            address=address_of(request),
+        )
+        return PlainTextResponse(issued.url)
 
     async def signal(self, request: Request) -> Response:
-        """``GET /signal.js``: mute on or off; ``OK`` once it is on the disk."""
-        try:
-            principal = await principal_of(request, self._verifier)
-            require_same_site(request)
-            values = run_together(request.scope["query_string"], SIGNAL_NAMES)
-            if _number(_required(values, "cat"), "cat") != 4:  # noqa: PLR2004  # contract.md 4
-                raise BadRequest("cat: must be 4.")
-            kind = _number(_required(values, "type"), "type")
-            if kind not in {1, 2}:
-                raise BadRequest("type: must be 1 (mute on) or 2 (mute off).")
-            objtype = _required(values, "objtype").lower()
-            if objtype not in {"user", "channel"}:
-                raise BadRequest("objtype: must be user or channel.")
-            await run_in_threadpool(
-                self._signals.send,
-                principal,
-                objtype=objtype,
-                objid=_required(values, "objid"),
-                container=values.get("key") or None,
-                mute=kind == 1,
-                address=address_of(request),
-            )
-        except CallreelError as error:
-            log_refusal(error)
-            return plain(error)
-        except Exception as error:  # noqa: BLE001  # as above
-            return plain(unexpected(error))
-        return PlainTextResponse("OK", headers={"Cache-Control": "no-store"})
+        """``GET /signal.js``: mute on or off; ``OK`` once it is on the disk.
+
+        Raises: as ``Session.principal_of`` and ``Signals.send``; BadRequest names the parameter;
+            Forbidden where another web site sent it.
+        """
+        require_own_site(request)
+        principal = await self._session.principal_of(request)
+        values = run_together(request.scope["query_string"], SIGNAL_NAMES)
+        if _required(values, "cat").lower() not in _CATEGORY:
+            raise BadRequest("cat: must be 4 (or 0x04).")
+        mute = _MUTE.get(_required(values, "type").lower())
+        if mute is None:
+            raise BadRequest("type: must be 1 (mute on) or 2 (mute off); 0x01 and 0x02 too.")
+        objtype = _required(values, "objtype").lower()
+        if objtype not in {"user", "channel"}:
+            raise BadRequest("objtype: must be user or channel.")
+        await run_in_threadpool(
+            self._signals.send,
+            principal,
+            objtype=objtype,
+            objid=_required(values, "objid"),
+            container=values.get("key") or None,
+            mute=mute,
+            address=address_of(request),
+        )
+        return PlainTextResponse("OK")
+
+
+def channels_of(name: str, value: str) -> OutputChannels:
+    """The channels that a program chose.
+
+    Args:
+        name: Of the parameter, for the message.
+        value: In any case.
+
+    Raises:
+        BadRequest: There is no such choice; the message lists those that are.
+    """
+    try:
+        return OutputChannels(value.lower())
+    except ValueError:
+        raise BadRequest(f"{name}: must be one of {', '.join(OutputChannels)}.") from None
 
 
 def _required(values: dict[str, str], name: str) -> str:
@@ -109,25 +121,7 @@ def _required(values: dict[str, str], name: str) -> str:
 
 
 def _without_backslashes(datasource: str) -> str:
-    """``\\3\\`` is ``3``. Source: contract.md 2.4."""
-    if len(datasource) > 2 and datasource.startswith("\\") and datasource.endswith("\\"):  # noqa: PLR2004  # both ends
+    r"""``\3\`` is ``3``. Source: contract.md 2.4."""
+    if len(datasource) > 2 and datasource.startswith("\\") and datasource.endswith("\\"):
         return datasource[1:-1]
     return datasource
-
-
-def _channels(value: str) -> OutputChannels:
-    try:
-        return OutputChannels(value.lower())
-    except ValueError:
-        known = ", ".join(OutputChannels)
-        raise BadRequest(f"channel: must be one of {known}.") from None
-
-
-def _number(text: str, name: str) -> int:
-    digits = text.lower()
-    try:
-        if not digits.isascii() or "_" in digits:
-            raise ValueError
-        return int(digits, 16) if digits.startswith("0x") else int(digits)
-    except ValueError:
-        raise BadRequest(f"{name}: must be a number such as 4 or 0x04.") from None

@@ -131,7 +131,8 @@ def document() -> dict[str, object]:
         "info": {
             "title": "Callreel",
             "version": __version__,
-            "description": "Find and fetch recordings of telephone calls. Unknown parameters are a 400.",
+            "description": "Find and fetch recordings of telephone calls. "
+            "Unknown parameters are a 400.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"basic": []}, {"apiKey": []}],

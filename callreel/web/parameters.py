@@ -58,7 +58,7 @@ def _direction(name: str, text: str) -> Direction:
 
 
 def _limit(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):  # noqa: PLR2004  # more digits than the limit has
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
         raise BadRequest(f"{name}: must be a number from 1 to {MAX_LIMIT}.")
     return int(text)
 

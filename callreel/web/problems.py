@@ -45,6 +45,9 @@ STATUS: tuple[tuple[type[CallreelError], int, str], ...] = (
 )
 """First match wins; what is missing here is a 500. Source: contract.md 2.7 and 3.2."""
 
+METHOD_NOT_ALLOWED = 405
+"""The one status that is of HTTP alone: no flow knows methods."""
+
 
 def status_of(error: CallreelError) -> tuple[int, str]:
     """Status and title of an error."""
@@ -57,30 +60,46 @@ def status_of(error: CallreelError) -> tuple[int, str]:
 def plain(error: CallreelError) -> Response:
     """One line, ``code: sentence``."""
     status, _ = status_of(error)
-    line = " ".join(error.message.split())
-    return PlainTextResponse(f"{error.code}: {line}", status, headers=_headers(error, status))
+    return _plain(status, error.code, error.message, _headers(error, status))
 
 
 def problem(error: CallreelError) -> Response:
     """A problem document. Source: RFC 9457."""
     status, title = status_of(error)
+    return _problem(status, title, error.code, error.message, _headers(error, status))
+
+
+def wrong_method(allowed: str, *, as_problem: bool) -> Response:
+    """The address is right, the method is not.
+
+    Args:
+        allowed: As the header ``Allow`` lists them.
+        as_problem: As a problem document, else as one line.
+    """
+    code, sentence, headers = "method_not_allowed", f"Use {allowed} here.", {"Allow": allowed}
+    if as_problem:
+        return _problem(METHOD_NOT_ALLOWED, "Method not allowed", code, sentence, headers)
+    return _plain(METHOD_NOT_ALLOWED, code, sentence, headers)
+
+
+def _plain(status: int, code: str, sentence: str, headers: dict[str, str]) -> Response:
+    return PlainTextResponse(f"{code}: {' '.join(sentence.split())}", status, headers=headers)
+
+
+def _problem(
+    status: int, title: str, code: str, sentence: str, headers: dict[str, str]
+) -> Response:
     return JSONResponse(
-        {
-            "type": "about:blank",
-            "title": title,
-            "status": status,
-            "detail": error.message,
-            "code": error.code,
-        },
+        {"type": "about:blank", "title": title, "status": status, "detail": sentence, "code": code},
         status,
-        headers=_headers(error, status),
+        headers=headers,
         media_type="application/problem+json",
     )
 
 
 def _headers(error: CallreelError, status: int) -> dict[str, str]:
-    headers = {"Cache-Control": "no-store"}
-    if status == 401:  # noqa: PLR2004  # a status of HTTP
+    headers = {}
+    if status == 401:
         headers["WWW-Authenticate"] = REALM
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
@@ -91,11 +110,22 @@ def _headers(error: CallreelError, status: int) -> dict[str, str]:
 
 def log_refusal(error: CallreelError) -> None:
     """Write what was refused, with the fields that clients do not see."""
-    log.info("refused", code=error.code, **{key: str(value) for key, value in error.fields.items()})
+    fields = {f"about_{key}": str(value) for key, value in error.fields.items()}
+    log.info("refused", code=error.code, **fields)
 
 
-def unexpected(error: Exception) -> CallreelError:
-    """What a client is told of an error that nobody raised on purpose."""
+def as_told(error: Exception) -> CallreelError:
+    """What a client is told of an error, and what the log is.
+
+    One that nobody raised on purpose, or that is about the installation, is told by a number.
+    """
+    if isinstance(error, CallreelError) and status_of(error)[0] < 500:
+        log_refusal(error)
+        return error
+    if isinstance(error, Unavailable):
+        fields = {f"about_{key}": str(value) for key, value in error.fields.items()}
+        log.warning("unavailable", code=error.code, told=error.message, **fields)
+        return error
     number = secrets.token_hex(6)
     log.error("unexpected", error_id=number, exc_info=error)
-    return CallreelError(f"Something went wrong here; its number is {number}.")
+    return CallreelError(f"Something went wrong here; its number in the log is {number}.")

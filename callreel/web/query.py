@@ -1,12 +1,12 @@
 """Query strings: split before decoding, decoded once, duplicates refused.
 
-The old programs' query is split more leniently than any framework does, so both kinds are read here.
+The old programs' query is split more leniently than any framework does, so both are read here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
 from urllib.parse import unquote_to_bytes
 
@@ -15,23 +15,30 @@ from callreel.errors import BadRequest
 MAX_QUERY_BYTES = 8192
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def decoded(raw: bytes, name: str) -> str:
     """Percent-decode once; a plus is a plus.
 
     Raises:
-        BadRequest: A broken escape, or not UTF-8.
+        BadRequest: A broken escape, not UTF-8, or a control character: no name or number has one,
+            and databases and logs are better without.
     """
     if _BROKEN_ESCAPE.search(raw):
         raise BadRequest(f"{name}: a % is not followed by two hex digits.")
     try:
-        return unquote_to_bytes(raw).decode("utf-8")
+        text = unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest(f"{name}: not UTF-8.") from None
+    if _CONTROL.search(text):
+        raise BadRequest(f"{name}: holds a control character.")
+    return text
 
 
-def run_together(raw: bytes, names: Mapping[str, str]) -> dict[str, str]:
+def run_together(
+    raw: bytes, names: Mapping[str, str], unread: Collection[str] = ()
+) -> dict[str, str]:
     """Read a query whose parameters may be run together, as the published sample sends it.
 
     It is split at ``&``, ``;``, and wherever a known name directly followed by ``=`` begins; names
@@ -40,6 +47,7 @@ def run_together(raw: bytes, names: Mapping[str, str]) -> dict[str, str]:
     Args:
         raw: The query string as it came.
         names: From each name in lower case to the one it is an alias of.
+        unread: Names whose value may be anything, and is left out of what is returned.
 
     Returns:
         Decoded values by the names in ``names.values()``.
@@ -47,14 +55,13 @@ def run_together(raw: bytes, names: Mapping[str, str]) -> dict[str, str]:
     Raises:
         BadRequest: A name given twice (aliases count as one), broken escapes, a query too long.
 
-    Source: contract.md 2.2.
+    Source: contract.md 2.2 and 2.3.
     """
-    if len(raw) > MAX_QUERY_BYTES:
-        raise BadRequest("The query is too long.")
+    require_short(raw)
     # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
     alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     begins = re.compile(f"[&;]|({alternatives})=".encode(), re.IGNORECASE)
-    found: dict[str, str] = {}
+    found: dict[str, bytes] = {}
     matches = list(begins.finditer(raw))
     for match, following in zip_longest(matches, matches[1:]):
         if match.group(1) is None:
@@ -63,8 +70,8 @@ def run_together(raw: bytes, names: Mapping[str, str]) -> dict[str, str]:
         if name in found:
             raise BadRequest(f"{name}: given more than once.")
         end = following.start() if following is not None else len(raw)
-        found[name] = decoded(raw[match.end() : end], name)
-    return found
+        found[name] = raw[match.end() : end]
+    return {name: decoded(value, name) for name, value in found.items() if name not in unread}
 
 
 def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:
@@ -73,8 +80,7 @@ def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:
     Raises:
         BadRequest: An unknown name or one given twice, broken escapes, a query too long.
     """
-    if len(raw) > MAX_QUERY_BYTES:
-        raise BadRequest("The query is too long.")
+    require_short(raw)
     names = list(known)
     found: dict[str, str] = {}
     for piece in raw.split(b"&"):
@@ -83,8 +89,16 @@ def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:
         key, _, value = piece.partition(b"=")
         name = decoded(key, "query")
         if name not in names:
-            raise BadRequest(f"{name!r} is not a parameter here; known: {', '.join(names)}.")
+            raise BadRequest(
+                f"{name[:40]!r} is not a parameter here; known: {', '.join(names) or 'none'}."
+            )
         if name in found:
             raise BadRequest(f"{name}: given more than once.")
         found[name] = decoded(value, name)
     return found
+
+
+def require_short(raw: bytes) -> None:
+    """Raise BadRequest for a query that no program of good will sends."""
+    if len(raw) > MAX_QUERY_BYTES:
+        raise BadRequest(f"The query is too long: at most {MAX_QUERY_BYTES} bytes are read.")

@@ -28,7 +28,7 @@ from callreel.web.ranges import chosen_range
         ("bytes=5-4", None),
         ("bytes=-", None),
         ("bytes=a-b", None),
-        ("bytes=٠-٩", None),
+        ("bytes=\u0660-\u0669", None),
         ("items=0-5", None),
         ("bytes 0-5", None),
         ("", None),

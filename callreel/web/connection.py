@@ -1,0 +1,162 @@
+"""uvicorn's HTTP connection, with the limits that it lacks.
+
+uvicorn waits without end for a request that trickles in and for a reader that takes nothing, keeps
+heads of any length, and closes politely where an answer must be broken off. Here a request has a
+deadline and a length, a stalled reader is cut off, and ``break_off`` resets the connection.
+
+Next to nothing waits in our own buffers, so that a mask that arrives finds little sound on its way.
+Source: threats.md T43 and 3.3; contract.md 3.6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from asyncio.events import TimerHandle
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_S = 10.0
+"""How long the head of a request may take."""
+BODY_S = 30.0
+"""How long its body may take after that."""
+MAX_HEAD_BYTES = 64 * 1024
+STALL_S = 30.0
+"""How long a reader may take nothing worth speaking of, outside the paced answers of Echo."""
+STALL_BYTES = 32 * 1024
+"""What counts as something within that time."""
+MAX_UNSENT_BYTES = 16 * 1024
+"""How much the kernel takes from us before the network has room for it. What is in flight is not
+limited by it."""
+
+ABORT = "callreel.abort"
+"""Key of a scope's state: a callable that resets the connection."""
+
+_RESET = struct.pack("ii", 1, 0)
+# Not in the socket module of every platform; 25 is Linux's.
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
+
+class GuardedConnection(HttpToolsProtocol):
+    """One connection of a client. Given to uvicorn as its ``http``."""
+
+    _arrival: TimerHandle | None = None
+    _reading: TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Take a new connection."""
+        super().connection_made(transport)
+        # "Paused" then means that something waits, and "resumed" that nothing does.
+        transport.set_write_buffer_limits(high=0)
+        _option(transport, socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT_BYTES)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadlines."""
+        self._arrived()
+        self._moved()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within limits."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self.send_400_response("Request head too long.")
+        elif self._arrival is None and self._is_idle():
+            # Empty lines between requests count as the beginning of one.
+            self._expect_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["state"][ABORT] = self.break_off
+        if not self._in_head:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._arrived()
+        self._arrival = self.loop.call_later(BODY_S, self.break_off)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._arrived()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Something waits for the reader."""
+        super().pause_writing()
+        self._watch_reading()
+
+    def resume_writing(self) -> None:
+        """Nothing does any more."""
+        super().resume_writing()
+        self._moved()
+
+    def break_off(self) -> None:
+        """Reset the connection; what was not sent yet is dropped, by the kernel too."""
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            _option(self.transport, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        # uvicorn has no cycle before the first request, whatever its types say.
+        return bool(getattr(self.cycle, "response_complete", True))
+
+    def _expect_head(self) -> None:
+        self._arrived()
+        self._in_head, self._head_bytes = True, 0
+        self._arrival = self.loop.call_later(HEAD_S, self.break_off)
+
+    def _arrived(self) -> None:
+        self._in_head = False
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _watch_reading(self) -> None:
+        self._moved()
+        waiting = self.transport.get_write_buffer_size()
+        self._reading = self.loop.call_later(STALL_S, self._check_reading, waiting)
+
+    def _check_reading(self, waiting: int) -> None:
+        if waiting - self.transport.get_write_buffer_size() < STALL_BYTES:
+            self.break_off()
+        else:
+            self._watch_reading()
+
+    def _moved(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+
+def _option(transport: asyncio.BaseTransport, level: int, name: int, value: int | bytes) -> None:
+    connection = transport.get_extra_info("socket")
+    try:
+        connection.setsockopt(level, name, value)
+    except OSError:
+        # The other side is gone already, or this system has no such option: a limit is softer then.
+        return
+
+
+async def break_off(scope: Scope, gone: asyncio.Task[None]) -> None:
+    """End an answer so that nobody takes it for a whole one.
+
+    Args:
+        scope: Of the request.
+        gone: Ends when the client is gone; waited for, so that the server knows it too.
+    """
+    abort = scope.get("state", {}).get(ABORT)
+    if abort is not None:
+        abort()
+        await asyncio.wait([gone], timeout=1.0)

@@ -1,0 +1,147 @@
+"""The way out to one client: what was sent, how fast it is taken, and whether anybody is there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.types import Receive, Send
+
+from callreel.flows.deliver import Delivery
+
+BATCH_BYTES = 64 * 1024
+"""Parts for a quick reader go out together up to here: a thread is asked once for all of them."""
+BATCH_S = 0.02
+"""And for no longer than this: a client that went away is noticed between two batches."""
+QUICK_S = 0.05
+"""A reader that takes a batch within this time is quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a reader is too slow. Source: threats.md T43."""
+
+    bytes_per_s: int = 2048
+    """Less is too slow. Below the slowest output, Opus in mono at 3,000 bytes a second, so that a
+    player that reads at the speed of speech is not cut off."""
+    over_s: float = 30.0
+    """How long it may take less, the time that making the sound took not counted."""
+
+
+class SlowReader(Exception):
+    """The reader takes less than the minimum."""
+
+
+class ReaderGone(Exception):
+    """The reader closed the connection."""
+
+
+class Outlet:
+    """Sends one answer.
+
+    Args:
+        send: As ASGI gives it.
+        gone: Ends when the client is gone: a server takes what is sent to nobody without a word.
+        pace: How slow a reader may be.
+    """
+
+    def __init__(self, send: Send, gone: asyncio.Task[None], pace: Pace) -> None:
+        self._send = send
+        self._gone = gone
+        self._pace = pace
+        self._waited_s = 0.0
+        self._taken = 0
+        self.started = False
+        self.ended = False
+        self.sent = 0
+        """Bytes of the body that were handed over."""
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send status and headers."""
+        self.require_reader()
+        self.started = True
+        await self._paced({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes) -> None:
+        """Hand over some of the body.
+
+        Raises:
+            SlowReader: Not taken in time.
+            ReaderGone: Nobody is there to take it.
+        """
+        await self._paced({"type": "http.response.body", "body": data, "more_body": True})
+        self.require_reader()
+        self.sent += len(data)
+        self._taken += len(data)
+        if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
+            self._taken, self._waited_s = 0, 0.0
+
+    async def drained(self) -> float:
+        """Return once what was handed over has left; gives the seconds that it took."""
+        took_s = await self._paced({"type": "http.response.body", "body": b"", "more_body": True})
+        self.require_reader()
+        return took_s
+
+    async def end(self) -> None:
+        """Say that this was all."""
+        self.ended = True
+        await self._paced({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def require_reader(self) -> None:
+        """Raise ReaderGone where nobody is there any more."""
+        if self._gone.done():
+            raise ReaderGone
+
+    async def _paced(self, message: dict[str, object]) -> float:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, self._pace.over_s - self._waited_s)):
+                await self._send(message)
+        except TimeoutError:
+            raise SlowReader from None
+        took_s = time.monotonic() - began
+        self._waited_s += took_s
+        return took_s
+
+
+class Body:
+    """A stretch of a delivery, pulled in threads and closed once."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._parts: Iterator[bytes] = iter(())
+        self._lock = threading.Lock()
+
+    def select(self, start: int, stop: int) -> None:
+        """Choose the bytes [start, stop)."""
+        self._parts = self._delivery.stream(start, stop)
+
+    def pull(self, limit: int) -> bytes:
+        """The next parts, until there are ``limit`` bytes or time is up; empty at the end.
+
+        Raises: as ``Delivery.stream``.
+        """
+        with self._lock:
+            found: list[bytes] = []
+            size, until = 0, time.monotonic() + BATCH_S
+            for part in self._parts:
+                found.append(part)
+                size += len(part)
+                if size >= limit or time.monotonic() >= until:
+                    break
+            return found[0] if len(found) == 1 else b"".join(found)
+
+    def close(self, bytes_sent: int) -> None:
+        """Close the delivery, after the pull that may run in another thread."""
+        with self._lock:
+            self._parts = iter(())
+            self._delivery.close(bytes_sent)
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

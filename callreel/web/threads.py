@@ -1,0 +1,33 @@
+"""Threads for blocking work, apart by kind: one kind that waits never holds up another.
+
+The drivers and encoders below ``web`` block. Were all of them in one pool, forty requests that
+wait for a render would stop every stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads:
+    """Runs one kind of work.
+
+    Args:
+        name: Of the kind, as it shows in a list of threads.
+        count: How many at once; more wait their turn. A thread is started when it is first needed.
+    """
+
+    def __init__(self, name: str, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``work`` gives, or raises. Cancelled, it does not stop what runs already."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
