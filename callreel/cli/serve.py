@@ -23,6 +23,7 @@ from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.errors import ConfigurationError
 from callreel.settings import ServerSettings, Settings
 from callreel.web.app import build_echo, build_web
+from callreel.web.connection import GuardedConnection
 
 GRACE_S = 10
 """How long streams may end by themselves after a stop was asked for."""
@@ -151,7 +152,7 @@ def _server(application: ASGIApp, server: ServerSettings) -> _Server:
     try:
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=GuardedConnection,
             lifespan="off",
             log_config=None,
             access_log=False,
