@@ -40,6 +40,8 @@ def demo_command(data_dir: Path, port: int) -> None:
     settings = load_settings(data_dir, os.environ, {"server": {"port": port}})
     with state.only_one(data_dir):
         state.put_listing_aside(data_dir)
+        if not state.is_complete(data_dir):
+            click.echo("Building the demo data set (once).")
         with _progress() as progress:
             build.build_demo(settings, progress)
         logins, calls = _look_up(settings)
@@ -64,7 +66,7 @@ def demo_command(data_dir: Path, port: int) -> None:
 def _progress() -> Iterator[build.Progress]:
     """A bar on a terminal; elsewhere nothing."""
     bar = Progress(
-        TextColumn("building the demo (once)"),
+        TextColumn("calls"),
         BarColumn(),
         MofNCompleteColumn(),
         console=Console(stderr=True),

@@ -46,6 +46,15 @@ def read_plan(data_dir: Path) -> DemoPlan | None:
         ) from error
 
 
+def is_complete(data_dir: Path) -> bool:
+    """Whether a folder holds a demo that was built to its end.
+
+    Raises: as ``read_plan``.
+    """
+    plan = read_plan(data_dir)
+    return plan is not None and plan.complete
+
+
 def write_plan(data_dir: Path, plan: DemoPlan) -> None:
     """Remember a plan, durably."""
     write_private(data_dir / PLAN_FILE, asdict(plan))
