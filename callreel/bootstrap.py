@@ -137,6 +137,9 @@ def prepare_database(settings: Settings) -> None:
     try:
         db.migrate()
         with db.write() as conn:
+            if directory.find_store(conn, DEFAULT_STORE) is None:
+                # Made once only: where it is missing later, a disk is not mounted.
+                settings.store_dir.mkdir(mode=0o700, exist_ok=True)
             uri = settings.store_dir.absolute().as_uri()
             directory.ensure_store(conn, DEFAULT_STORE, uri, read_only=False)
     finally:

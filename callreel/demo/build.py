@@ -53,7 +53,6 @@ def build_demo(settings: Settings, progress: Progress) -> None:
     prepare_database(settings)
     if plan.complete:
         return
-    settings.store_dir.mkdir(mode=0o700, exist_ok=True)
     calls = plan_calls(plan.seed, plan.built_at, load_conversations())
     importing = open_intake(settings)
     sound_dir = settings.data_dir / _SOUND_DIR
