@@ -112,3 +112,58 @@ def test_the_two_locks_agree() -> None:
     )
     assert run
     assert run.items() <= dev.items()
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path) -> Path:
+    """A PATH without the programs of the tests; stand-ins are put beside."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    return folder
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    """A program that does what a shell script says."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def find_programs(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the script that `make test` looks for programs with."""
+    return subprocess.run(
+        ["/bin/sh", str(ROOT / "tools" / "test-programs.sh")],
+        env={"PATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_programs_are_named_where_they_cannot_be_installed(bare_path: Path) -> None:
+    """Who is not root reads which Debian packages to ask for, and the run fails."""
+    stand_in(bare_path, "id", "echo 1000")
+    stand_in(bare_path, "curl", "exit 0")
+    told = find_programs(bare_path)
+    assert told.returncode == 1
+    for package in ("mono-mcs", "mono-runtime", "nodejs", "libmono-system-core4.0-cil"):
+        assert package in told.stderr
+    assert " curl" not in told.stderr
+
+
+def test_root_gets_missing_programs_installed(bare_path: Path) -> None:
+    """Only what is missing, without questions."""
+    asked = bare_path / "asked"
+    stand_in(bare_path, "id", "echo 0")
+    stand_in(bare_path, "apt-get", f'echo "$@" >> {asked}')
+    for present in ("curl", "mcs", "mono"):
+        stand_in(bare_path, present, "exit 0")
+    assert find_programs(bare_path).returncode == 0
+    assert asked.read_text().split() == ["install", "-qq", "--no-install-recommends", "nodejs"]
+
+
+def test_nothing_is_installed_where_every_program_is_there(bare_path: Path) -> None:
+    """No package manager is touched."""
+    for present in ("curl", "mcs", "mono", "node"):
+        stand_in(bare_path, present, "exit 0")
+    stand_in(bare_path, "apt-get", "exit 9")
+    assert find_programs(bare_path).returncode == 0
