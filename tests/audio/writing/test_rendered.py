@@ -26,16 +26,17 @@ class Renders:
         self.gate.set()
         self.began = threading.Event()
         self.error: Exception | None = None
+        self.heeds = True
 
     def __call__(self, path: Path, tick: Tick) -> list[int]:
         """Writes the data in pieces of five bytes."""
         self.count += 1
         self.began.set()
         while not self.gate.wait(0.005):
-            tick()
+            if self.heeds:
+                tick()
         if self.error is not None:
             raise self.error
-        tick()
         path.write_bytes(self.data)
         return list(range(5, len(self.data), 5))
 
@@ -225,6 +226,7 @@ def test_a_forgotten_recording_leaves_nothing(
     for identity in ("a/1-flac", "a/1-m4a", "ab/1-flac"):
         cache.get(identity, renders).close()
     slow = Renders()
+    slow.heeds = False
     slow.gate.clear()
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(cache.get, "a/1-webm", slow)
@@ -246,9 +248,11 @@ def test_closing_ends_what_runs_and_what_waits(
         render.gate.clear()
     with ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(cache.get, f"r/{n}", render) for n, render in enumerate(slow)]
-        slow[0].began.wait(20)
-        until(lambda: len(cache._jobs) == 4)
+        until(lambda: len(cache._jobs) == 4 and sum(render.count for render in slow) == 2)
         cache.close()
+        # Those that waited for a worker never began.
+        assert sum(render.count for render in slow) == 2
+        assert not [t.name for t in threading.enumerate() if t.name.startswith("render")]
         assert [type(job.exception()) for job in asked] == [Unavailable] * 4
     with pytest.raises(Unavailable):
         cache.get("r/9", Renders())

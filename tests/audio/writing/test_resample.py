@@ -32,11 +32,12 @@ def test_a_frame_has_one_value_however_it_is_reached(from_hz: int, to_hz: int) -
         assert np.array_equal(read, whole[start + 500 : start + 500 + count])
 
 
-def test_the_grid_cannot_be_heard() -> None:
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(6000, 8000), (11025, 16000), (44100, 48000)])
+def test_the_grid_cannot_be_heard(from_hz: int, to_hz: int) -> None:
     """Joined second by second it equals what is made in one go, but for rounding."""
-    made = Resampled(sound(11025, 4 * 11025, 1), 16000).read(0, 4 * 16000).samples[:, 0]
-    wide = voice(4 * 11025, 1, 11025)[:, 0].astype(np.float64)
-    once = soxr.resample(wide, 11025, 16000, quality="HQ")
+    made = Resampled(sound(from_hz, 4 * from_hz, 1), to_hz).read(0, 4 * to_hz).samples[:, 0]
+    wide = voice(4 * from_hz, 1, from_hz)[:, 0].astype(np.float64)
+    once = soxr.resample(wide, from_hz, to_hz, quality="HQ")
     assert np.abs(made - once)[300:-300].max() < 3
 
 

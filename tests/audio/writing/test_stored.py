@@ -1,0 +1,59 @@
+"""From stored bytes, through the readers of real codecs, to outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callreel.audio.obfuscate import tone
+from callreel.audio.pipeline import open_output
+from callreel.audio.probe import probe
+from callreel.audio.rendered import RenderCache
+from callreel.audio.sources import open_source
+from callreel.model import Span
+from tests.audio.writing.decoding import decoded
+from tests.audio.writing.sounds import FORMATS, rendered, spec, voice, whole
+
+
+class Bytes:
+    """Stored bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """As ``ByteReader.read_at``."""
+        return self._data[offset : offset + length]
+
+
+@pytest.mark.parametrize("stored", ["wav", "wav-ulaw", "mp3", "opus", "flac"])
+def test_stored_sound_comes_out_masked_whatever_its_codec(
+    cache: RenderCache, tmp_path: Path, stored: str
+) -> None:
+    """What we write is what we can read: outside the span the source, inside the tone, and behind
+    it for as long as the decoder remembers.
+    """
+    data = rendered(voice(40000, 2), (), spec(stored), tmp_path / "stored")
+    reader = Bytes(data)
+    facts = probe(reader, f"call.{stored[:3]}")
+    rate = facts.rate_hz
+    source = open_source(reader, facts)
+    wanted = source.read(0, facts.frames).samples.copy()
+    source.close()
+    end = 3 * rate + facts.memory_frames
+    wanted[rate:end] = tone(rate, end - rate, rate)
+    for name in FORMATS:
+        file = open_output(
+            lambda: open_source(reader, facts),
+            facts,
+            [Span(1.0, 3.0)],
+            spec(name),
+            cache=cache,
+            identity=f"r/{stored}-{name}",
+        )
+        sound, _ = decoded(whole(file))
+        if name in {"wav", "flac"}:
+            assert np.array_equal(sound, wanted)
