@@ -192,8 +192,17 @@ class _StoredSource:
         self.facts = source.facts
 
     def read(self, start: int, count: int) -> RawBlock:
-        """As ``Source.read``."""
-        return self._source.read(start, count)
+        """As ``Source.read``.
+
+        Raises:
+            Unavailable: The store failed while it was being read.
+        """
+        try:
+            return self._source.read(start, count)
+        except ObjectUnreadable as error:
+            raise Unavailable(
+                "The recording's store cannot be read now.", retry_after_s=10, why=str(error)
+            ) from error
 
     def close(self) -> None:
         """Close both."""
