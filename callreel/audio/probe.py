@@ -13,7 +13,7 @@ import numpy as np
 
 from callreel.audio.codecs import CODECS, memory_frames
 from callreel.audio.decoders.g722 import require_g722
-from callreel.audio.decoders.sndfile import SndfileDecoder
+from callreel.audio.decoders.sndfile import SndfileDecoder, Undecodable
 from callreel.audio.limits import ProbeLimits
 from callreel.audio.mp3 import parse_mp3
 from callreel.audio.reader import ByteReader
@@ -24,6 +24,8 @@ from callreel.errors import Unplayable
 from callreel.model import SourceFacts
 
 _STEP_FRAMES = 16384
+_SMALL_STEP_FRAMES = 64
+_NO_PROMISE_FRAMES = 1 << 40
 _GSM_FRAME_BYTES = 33
 _GSM_FRAME_SAMPLES = 160
 _GSM_MARK = 0xD
@@ -98,23 +100,23 @@ def verify(reader: ByteReader, facts: SourceFacts, limits: ProbeLimits) -> Sourc
         if layout.junk_bytes:
             repairs.append(f"passed over {layout.junk_bytes} bytes that are no MP3 frames")
     decoder = SndfileDecoder(reader, facts)
-    try:
-        facts = replace(facts, rate_hz=decoder.rate_hz, channels=decoder.channels)
-        _require_playable(facts)
-        if facts.codec in {"opus", "vorbis", "flac"}:
-            promised = decoder.frames if decoder.frames < 1 << 40 else 0
-            _require_short(replace(facts, frames=promised), reader.size, limits)
-        frames, failed = _counted(decoder, facts, reader.size, limits)
-    finally:
-        decoder.close()
-    if failed:
+    decoder.close()
+    facts = replace(facts, rate_hz=decoder.rate_hz, channels=decoder.channels)
+    _require_playable(facts)
+    if facts.codec in {"opus", "vorbis", "flac"}:
+        promised = decoder.frames if decoder.frames < _NO_PROMISE_FRAMES else 0
+        _require_short(replace(facts, frames=promised), reader.size, limits)
+    frames, failed = _counted(reader, facts, limits)
+    if failed and frames:
         repairs.append("what follows the last frame that can be decoded was left out")
     if promised and frames < promised:
         repairs.append(f"the file promised {promised} frames and holds {frames}")
     if promised:
         frames = min(frames, promised)
     if not frames:
-        raise Unplayable(f"The {CODECS[facts.codec].shown} file holds no sound.")
+        shown = CODECS[facts.codec].shown
+        why = "none of it can be decoded" if failed else "there is nothing in it"
+        raise Unplayable(f"The {shown} file holds no sound: {why}.")
     return replace(
         facts,
         frames=frames,
@@ -133,22 +135,33 @@ def require_sane(facts: SourceFacts, size_bytes: int, limits: ProbeLimits) -> No
     _require_short(facts, size_bytes, limits)
 
 
-def _counted(
-    decoder: SndfileDecoder, facts: SourceFacts, size_bytes: int, limits: ProbeLimits
-) -> tuple[int, bool]:
+def _counted(reader: ByteReader, facts: SourceFacts, limits: ProbeLimits) -> tuple[int, bool]:
     """Frames that can be decoded, and whether an error came behind them."""
+    frames, failed = _walked(reader, facts, limits, 0, _STEP_FRAMES)
+    if failed:
+        # The step that failed may have begun well; a second pass goes up to the fault itself.
+        frames, _ = _walked(reader, facts, limits, frames, _SMALL_STEP_FRAMES)
+    return frames, failed
+
+
+def _walked(
+    reader: ByteReader, facts: SourceFacts, limits: ProbeLimits, known: int, step: int
+) -> tuple[int, bool]:
+    """Decode from the first frame, in large steps as far as is known and then in others."""
+    decoder = SndfileDecoder(reader, facts)
     frames = 0
-    while True:
-        try:
-            found = len(decoder.read(_STEP_FRAMES))
-        except Unplayable:
-            if not frames:
-                raise
-            return frames, True
-        frames += found
-        _require_short(replace(facts, frames=frames), size_bytes, limits)
-        if found < _STEP_FRAMES:
-            return frames, False
+    try:
+        while True:
+            wanted = min(_STEP_FRAMES, known - frames) if frames < known else step
+            found = len(decoder.read(wanted))
+            frames += found
+            _require_short(replace(facts, frames=frames), reader.size, limits)
+            if found < wanted:
+                return frames, False
+    except Undecodable:
+        return frames, True
+    finally:
+        decoder.close()
 
 
 def _wav(reader: ByteReader) -> SourceFacts:

@@ -129,9 +129,10 @@ def _is_wide(head: bytes) -> bool:
 
 def _chunks(read_at: ReadAt, size: int, offset: int) -> Iterator[_Chunk]:
     for _ in range(_MOST_CHUNKS):
-        if offset + 8 > size:
+        head = read_at(offset, 8) if offset + 8 <= size else b""
+        if len(head) < 8:
             return
-        name, length = struct.unpack("<4sI", read_at(offset, 8))
+        name, length = struct.unpack("<4sI", head)
         yield _Chunk(name, offset + 8, length)
         offset += 8 + length + length % 2
     raise Unplayable(f"The WAV file has more than {_MOST_CHUNKS} chunks.")

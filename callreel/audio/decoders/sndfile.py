@@ -44,6 +44,10 @@ _KINDS = {
 }
 
 
+class Undecodable(Unplayable):
+    """libsndfile stopped with an error; what it gave before is good."""
+
+
 class _OnwardFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile ships no types
     """A SoundFile that does not seek to where it is after every read, as a seekable one does.
 
@@ -64,7 +68,8 @@ class SndfileDecoder:
         facts: What was found at ingest; a probe may expect a rate and channels of 0, for any.
 
     Raises:
-        Unplayable: libsndfile cannot open it, or takes it for something else than we do.
+        Undecodable: libsndfile cannot open it.
+        Unplayable: It takes the file for something else than we do.
     """
 
     def __init__(self, reader: ByteReader, facts: SourceFacts) -> None:
@@ -91,7 +96,7 @@ class SndfileDecoder:
         """The next ``count`` frames; fewer only at the end.
 
         Raises:
-            Unplayable: What follows cannot be decoded.
+            Undecodable: What follows cannot be decoded.
         """
         file, dtype = self._open_file(), self._kind.dtype
         found = self._guarded(lambda: file.read(count, dtype=dtype, always_2d=True))
@@ -106,7 +111,7 @@ class SndfileDecoder:
         """Go to a frame; the sound there is exact only where blocks stand for themselves.
 
         Raises:
-            Unplayable: libsndfile cannot go there.
+            Undecodable: libsndfile cannot go there.
         """
         file = self._open_file()
         self._guarded(lambda: file.seek(frame))
@@ -127,7 +132,7 @@ class SndfileDecoder:
             result = call()
         except soundfile.SoundFileError as error:
             self._raise_failure()
-            raise Unplayable(
+            raise Undecodable(
                 f"The {self._shown} sound in the file cannot be decoded.", why=str(error)
             ) from error
         self._raise_failure()
