@@ -1,0 +1,276 @@
+"""Flows written by hand, with the signatures of the real ones, that do as a test says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from callreel.access.identity import Verifier, hash_api_key, hash_password
+from callreel.db.changes import Change, ChangePage
+from callreel.db.search import CallFilter, CallPage
+from callreel.errors import CallreelError, NotFound
+from callreel.flows.issue import Issued
+from callreel.model import (
+    AudioSpec,
+    Call,
+    CallId,
+    Direction,
+    Party,
+    Principal,
+    RecordingId,
+    Role,
+    Scope,
+    Span,
+    UnixMillis,
+    WebUser,
+    WebUserId,
+)
+
+NOW = UnixMillis(1_795_500_000_123)
+API_KEY = "crk_a-key-of-a-test"
+URL = "https://echo.example/v/a-token"
+
+
+class FakeUsers:
+    """Web users in memory; the verifier over them is the real one."""
+
+    def __init__(self, passwords: dict[str, str]) -> None:
+        self.users = {
+            name: WebUser(
+                id=WebUserId(f"user-{name}"),
+                username=name,
+                role=Role.SUPERVISOR,
+                password_hash=hash_password(password),
+                password_version=1,
+                disabled=False,
+                reach=Scope(everything=True),
+            )
+            for name, password in passwords.items()
+        }
+
+    def by_name(self, username: str) -> WebUser | None:
+        """As the database would."""
+        return self.users.get(username)
+
+    def by_id(self, web_user_id: WebUserId) -> WebUser | None:
+        """As the database would."""
+        return next((user for user in self.users.values() if user.id == web_user_id), None)
+
+    def by_api_key(self, key_hash: str) -> WebUser | None:
+        """The first user has the one key."""
+        return next(iter(self.users.values())) if key_hash == hash_api_key(API_KEY) else None
+
+    def rehashed(self, user: WebUser, password_hash: str) -> None:
+        """Hashes of tests are as strong as any."""
+
+
+@dataclass
+class FakeIssue:
+    """Gives one token to everybody, or raises."""
+
+    error: Exception | None = None
+    asked: list[dict[str, object]] = field(default_factory=list)
+    rendered: threading.Event = field(default_factory=threading.Event)
+    prepared: int = 0
+    render_error: Exception | None = None
+
+    def by_names(self, principal: Principal, **names: object) -> Issued:
+        """Remembers what was asked for."""
+        return self._issued(principal, names)
+
+    def by_id(
+        self,
+        principal: Principal,
+        recording_id: RecordingId,
+        spec: AudioSpec,
+        *,
+        single_use: bool = False,
+        address: str | None,
+    ) -> Issued:
+        """Remembers what was asked for."""
+        asked = {"recording_id": recording_id, "spec": spec, "single_use": single_use}
+        return self._issued(principal, {**asked, "address": address})
+
+    def prepare(self, principal: Principal, recording_id: RecordingId, spec: AudioSpec) -> None:
+        """Waits until the test says that the render is there."""
+        self.prepared += 1
+        assert self.rendered.wait(10)
+        if self.render_error is not None:
+            raise self.render_error
+
+    def _issued(self, principal: Principal, asked: dict[str, object]) -> Issued:
+        self.asked.append({"username": principal.username, **asked})
+        if self.error is not None:
+            raise self.error
+        return Issued(
+            url=URL,
+            expires_at=UnixMillis(NOW + 60_000),
+            content_type="audio/wav",
+            duration_s=61.5,
+            size_bytes=None,
+            masked_spans=(Span(1.0, 2.5), Span(4.0, 5.0, Party.LEFT)),
+            mask_revision=3,
+        )
+
+
+@dataclass
+class FakeBrowse:
+    """A few calls, found by anybody."""
+
+    items: tuple[Call, ...] = ()
+    following: str | None = None
+    error: Exception | None = None
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def calls(
+        self, principal: Principal, wanted: CallFilter, limit: int, cursor: str | None
+    ) -> CallPage:
+        """All of them, whatever is wanted."""
+        self.asked.append((wanted, limit, cursor))
+        if self.error is not None:
+            raise self.error
+        return CallPage(self.items, self.following)
+
+    def call(self, principal: Principal, call_id: CallId) -> Call:
+        """The one of this id."""
+        for call in self.items:
+            if call.id == call_id:
+                return call
+        raise NotFound("There is no such call.")
+
+    def changes(self, principal: Principal, since: str | None, limit: int) -> ChangePage:
+        """One change of each kind."""
+        self.asked.append((since, limit))
+        items = (
+            Change("call", NOW, "call-1", None),
+            Change("recording", NOW, None, "rec-1"),
+            Change("mask", NOW, None, "rec-1"),
+        )
+        return ChangePage(items, "42")
+
+
+@dataclass
+class FakeSignals:
+    """Takes signals, or raises."""
+
+    error: Exception | None = None
+    sent: list[dict[str, object]] = field(default_factory=list)
+
+    def send(self, principal: Principal, **signal: object) -> None:
+        """Remembers it."""
+        self.sent.append({"username": principal.username, **signal})
+        if self.error is not None:
+            raise self.error
+
+
+class FakeDelivery:
+    """One answer of Echo, whose bytes are those of its deliver."""
+
+    content_type = "audio/wav"
+    filename = "call-rec-1.wav"
+
+    def __init__(self, deliver: FakeDeliver, *, head: bool) -> None:
+        self._deliver = deliver
+        self._head = head
+        self.etag = deliver.etag
+        self.size = deliver.head_size if head else len(deliver.content)
+        self.closed_with: int | None = None
+
+    def started(self) -> None:
+        """Counts, or raises as the test says."""
+        if self._deliver.start_error is not None:
+            raise self._deliver.start_error
+        self._deliver.starts += 1
+
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        """Parts of ``part_bytes``; after ``fail_at`` of them the error of the test."""
+        assert not self._head
+        step = self._deliver.part_bytes
+        for index, at in enumerate(range(start, stop, step)):
+            if index == self._deliver.fail_at:
+                assert self._deliver.stream_error is not None
+                raise self._deliver.stream_error
+            if self._deliver.part_delay_s:
+                time.sleep(self._deliver.part_delay_s)
+            self._deliver.pulled += 1
+            yield self._deliver.content[at : min(at + step, stop)]
+
+    def close(self, bytes_sent: int = 0) -> None:
+        """Gives the slot back once."""
+        if self.closed_with is None:
+            self.closed_with = bytes_sent
+            self._deliver.closed(self)
+
+
+@dataclass
+class FakeDeliver:
+    """Opens one recording for every token, or raises."""
+
+    content: bytes = bytes(range(256)) * 40
+    etag: str = '"a-tag"'
+    head_size: int | None = None
+    part_bytes: int = 1000
+    part_delay_s: float = 0.0
+    fail_at: int | None = None
+    stream_error: Exception | None = None
+    start_error: Exception | None = None
+    error: Exception | None = None
+    starts: int = 0
+    pulled: int = 0
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+    deliveries: list[FakeDelivery] = field(default_factory=list)
+    closings: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open_now = 0
+
+    def open(self, token: str, *, head: bool, address: str | None) -> FakeDelivery:
+        """A delivery that counts as open until it is closed."""
+        self.asked.append((token, head))
+        if self.error is not None:
+            raise self.error
+        with self._lock:
+            self.open_now += 1
+        delivery = FakeDelivery(self, head=head)
+        self.deliveries.append(delivery)
+        return delivery
+
+    def closed(self, delivery: FakeDelivery) -> None:
+        """Told by a delivery."""
+        with self._lock:
+            self.open_now -= 1
+            self.closings.append(time.monotonic())
+
+
+def make_verifier(passwords: dict[str, str]) -> tuple[Verifier, FakeUsers]:
+    """The real verifier over users in memory."""
+    users = FakeUsers(passwords)
+    return Verifier(users), users
+
+
+def make_call(number: int = 1, **changes: object) -> Call:
+    """A call as plain as can be, with what a test changes."""
+    plain: dict[str, object] = {
+        "id": CallId(f"call-{number}"),
+        "recording_id": RecordingId(f"rec-{number}"),
+        "datasource": "3",
+        "voicelocation": "4",
+        "voicefilename": f"NCS{number:040X}",
+        "started_at": NOW,
+        "duration_s": 61.5,
+        "direction": Direction.INBOUND,
+        "from_number": "+441632960123",
+        "to_number": "2104",
+        "extension": "2104",
+        "channel": None,
+        "masked_spans": (Span(1.0, 2.5), Span(4.0, 5.0, Party.LEFT)),
+    }
+    return Call(**(plain | changes))  # type: ignore[arg-type]
+
+
+def all_errors(kind: type[CallreelError] = CallreelError) -> list[type[CallreelError]]:
+    """An error class and all below it."""
+    return [kind, *(each for child in kind.__subclasses__() for each in all_errors(child))]
