@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from callreel.audio.decoders.sndfile import SndfileDecoder
 from callreel.audio.prober import Prober
 from callreel.audio.sources import open_source
 from callreel.errors import Unplayable
+from callreel.model import SourceFacts
 from tests.audio.reading import clips
 
 NOISE = clips.noise(8000)
@@ -282,3 +285,34 @@ def test_no_mutation_crashes_or_is_served_otherwise_than_it_was_found(
     assert played + len(reasons) == 40
     assert reasons or name == "a.gsm"
     assert not [reason for reason in reasons if "broke down" in reason or "stopped" in reason]
+
+
+@pytest.mark.parametrize(
+    ("data", "facts"),
+    [
+        (clips.wav(PCM), SourceFacts("flac", "flac", 0, 0, 0)),
+        (flac(), SourceFacts("opus", "ogg", 0, 0, 0)),
+        (vorbis(), SourceFacts("opus", "ogg", 0, 0, 0)),
+        (flac(), SourceFacts("flac", "flac", 16000, 1, 8000)),
+        (flac(), SourceFacts("flac", "flac", 8000, 2, 8000)),
+    ],
+)
+def test_a_file_that_the_library_takes_for_something_else_is_refused(
+    data: bytes, facts: SourceFacts
+) -> None:
+    """The library guesses by itself; if it guesses otherwise than we did, nothing is decoded."""
+    whole = replace(facts, data_size=len(data))
+    with pytest.raises(Unplayable, match="is something else inside"):
+        SndfileDecoder(clips.Bytes(data), whole)
+
+
+def test_g722_without_its_library_names_the_extra(
+    prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At ingest and at serving, the way to mend it is in the message."""
+    facts = prober.probe(clips.Bytes(PCM), "a.g722")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(Unplayable, match=r"callreel\[ffmpeg\]"):
+        prober.probe(clips.Bytes(PCM), "a.g722")
+    with pytest.raises(Unplayable, match=r"callreel\[ffmpeg\]"):
+        open_source(clips.Bytes(PCM), facts)
