@@ -19,8 +19,8 @@ from rich.text import Text
 from callreel.client import CallItem
 from callreel.web.shapes import as_csv
 
-WIDE = 200
-"""Columns of a table that goes into a pipe, where nothing must be cut off."""
+WIDE = 2000
+"""More columns than any row has: an id that was cut off could not be used."""
 
 Form = Callable[[Iterator[CallItem], TextIO], None]
 
@@ -65,8 +65,7 @@ def _table(calls: Iterator[CallItem], out: TextIO) -> None:
             _recording(call),
         )
         table.add_row(*(Text(_printable(cell)) for cell in cells))
-    console = Console(file=out, soft_wrap=not out.isatty())
-    console.print(table, width=None if out.isatty() else WIDE)
+    Console(file=out, width=WIDE).print(table)
 
 
 def _recording(call: CallItem) -> str:
