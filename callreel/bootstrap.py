@@ -24,6 +24,7 @@ from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
+from callreel.flows.tidy import Tidy
 from callreel.model import UnixMillis, WebUser, WebUserId
 from callreel.settings import Settings
 from callreel.store.base import Store
@@ -178,6 +179,7 @@ class Serving:
     base: Base
     web: WebParts
     echo: EchoParts
+    tidy: Tidy
     close: Callable[[], None]
 
 
@@ -192,6 +194,7 @@ def open_serving(settings: Settings) -> Serving:
         limit_bytes=settings.cache.limit_mib << 20,
         wait_s=settings.cache.wait_s,
     )
+    tidy = Tidy(base.db, cache, system_clock)
     sound = Sound(base.keys, base.stores, cache, system_clock)
     web = WebParts(
         verifier=Verifier(DatabaseUsers(base.db)),
@@ -216,7 +219,7 @@ def open_serving(settings: Settings) -> Serving:
         cache.close()
         base.close()
 
-    return Serving(base, web, echo, close)
+    return Serving(base, web, echo, tidy, close)
 
 
 def _log_audit_failure(error: Exception) -> None:

@@ -116,6 +116,12 @@ class RenderCache:
             for name in [name for name in self._sizes if name.startswith(prefix)]:
                 self._drop(name)
 
+    def clear(self) -> None:
+        """Drop every finished render."""
+        with self._lock:
+            for name in list(self._sizes):
+                self._drop(name)
+
     def close(self) -> None:
         """End the renders that run, and wait for that; may be called twice."""
         self._closing.set()

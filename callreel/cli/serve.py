@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 
 from callreel.bootstrap import Serving, open_serving
 from callreel.cli.options import data_option, plain_errors, settings_of
-from callreel.errors import ConfigurationError
+from callreel.errors import ConfigurationError, Unavailable
+from callreel.flows.tidy import Tidy
 from callreel.settings import ServerSettings, Settings
 from callreel.web.app import build_echo, build_web
 from callreel.web.connection import GuardedConnection
@@ -28,6 +29,10 @@ from callreel.web.connection import GuardedConnection
 GRACE_S = 10
 """How long streams may end by themselves after a stop was asked for."""
 SERVER_FILE = "server.json"
+TIDY_EVERY_S = 30
+"""A render of an older mask is erased within a minute."""
+
+log = structlog.get_logger("callreel")
 
 Ready = Callable[[str, str], None]
 """Called with the addresses of the web application and of Echo once both answer."""
@@ -133,10 +138,21 @@ async def _run(
         addresses = settings.server.public_base_url, settings.server.public_echo_url
         _write_server_file(settings.data_dir, *addresses)
         ready(*addresses)
+    tidying = asyncio.create_task(_keep_tidy(serving.tidy))
     # Where one of the two ends, the other must not go on alone.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop()
+    tidying.cancel()
     await asyncio.gather(*tasks)
+
+
+async def _keep_tidy(tidy: Tidy) -> None:
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        try:
+            await asyncio.to_thread(tidy.once)
+        except Unavailable as error:
+            log.warning("tidy.postponed", why=str(error.fields.get("why", "")))
 
 
 class _Server(uvicorn.Server):

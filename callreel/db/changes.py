@@ -54,6 +54,21 @@ def record(
     )
 
 
+def masks_since(conn: Connection, place: int) -> tuple[set[str], int]:
+    """Recordings whose mask or bytes changed behind a place in the feed, and the place now."""
+    rows = conn.execute(
+        select(changes.c.seq, changes.c.recording_id).where(
+            changes.c.seq > place, changes.c.kind.in_(("mask", "recording"))
+        )
+    ).all()
+    return {row.recording_id for row in rows}, max((row.seq for row in rows), default=place)
+
+
+def newest(conn: Connection) -> int:
+    """The place at the end of the feed."""
+    return conn.execute(select(func.max(changes.c.seq))).scalar() or 0
+
+
 def hold_order(conn: Connection) -> None:
     """Let no other transaction write calls, recordings or masks until this one ends.
 

@@ -22,12 +22,16 @@ from callreel.model import (
     AudioSpec,
     Clock,
     Recording,
+    RecordingId,
     RecordingState,
     SourceFacts,
     Span,
 )
 from callreel.spans import effective_spans, mask_on_frames
 from callreel.store.base import Handle, ObjectMissing, ObjectUnreadable, Store
+
+_CHUNK_BYTES = 1 << 20
+_REMEMBERED = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Sound:
         self._store_of = store_of
         self._cache = cache
         self._clock = clock
+        self._hashed: dict[RecordingId, tuple[str, int]] = {}
 
     def require_servable(self, recording: Recording) -> SourceFacts:
         """What is known of its sound, if it may be served now.
@@ -138,7 +143,8 @@ class Sound:
         Not closed by a request that gave up: a render that goes on in the background has its own.
         """
         try:
-            handle = self._store_of(recording.store_id).open(recording.object_key)
+            store = self._store_of(recording.store_id)
+            handle = store.open(recording.object_key)
         except ObjectMissing:
             raise Unavailable(
                 "The recording is not in its store now.",
@@ -147,25 +153,39 @@ class Sound:
                 why="object missing",
             ) from None
         except ObjectUnreadable as error:
-            raise Unavailable(
-                "The recording's store cannot be read now.",
-                retry_after_s=10,
-                recording_id=recording.id,
-                why=str(error),
-            ) from error
-        if handle.size != recording.size_bytes:
+            raise _store_away(error) from error
+        try:
+            self._require_same_bytes(recording, store, handle)
+            return _StoredSource(open_source(handle, facts), handle)
+        except ObjectUnreadable as error:
             handle.close()
+            raise _store_away(error) from error
+        except BaseException:
+            handle.close()
+            raise
+
+    def _require_same_bytes(self, recording: Recording, store: Store, handle: Handle) -> None:
+        """Refuse bytes that are not the imported ones: their spans would lie elsewhere.
+
+        What is ours is written once, so its size is enough. A file that is referred to in place is
+        somebody else's: it is hashed when it was written since it was last looked at.
+        """
+        same = handle.size == recording.size_bytes
+        if same and store.read_only:
+            seen = (recording.sha256, handle.stamp)
+            if self._hashed.get(recording.id) != seen:
+                same = _sha256(handle) == recording.sha256
+                if len(self._hashed) >= _REMEMBERED:
+                    self._hashed.clear()
+                if same:
+                    self._hashed[recording.id] = seen
+        if not same:
             raise Unavailable(
                 "The stored file changed since it was imported; import it again.",
                 retry_after_s=60,
                 recording_id=recording.id,
-                why="size differs",
+                why="size or hash differs",
             )
-        try:
-            return _StoredSource(open_source(handle, facts), handle)
-        except BaseException:
-            handle.close()
-            raise
 
     def _cache_or_arithmetic(
         self, recording: Recording, facts: SourceFacts, spec: AudioSpec
@@ -181,6 +201,19 @@ class Sound:
             f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
             f"{spec.format}-{spec.channels.value}-{version}"
         )
+
+
+def _store_away(error: ObjectUnreadable) -> Unavailable:
+    return Unavailable(
+        "The recording's store cannot be read now.", retry_after_s=10, why=str(error)
+    )
+
+
+def _sha256(handle: Handle) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, handle.size, _CHUNK_BYTES):
+        digest.update(handle.read_at(offset, _CHUNK_BYTES))
+    return digest.hexdigest()
 
 
 class _StoredSource:
@@ -200,9 +233,7 @@ class _StoredSource:
         try:
             return self._source.read(start, count)
         except ObjectUnreadable as error:
-            raise Unavailable(
-                "The recording's store cannot be read now.", retry_after_s=10, why=str(error)
-            ) from error
+            raise _store_away(error) from error
 
     def close(self) -> None:
         """Close both."""

@@ -40,6 +40,10 @@ class Handle(Protocol):
     def size(self) -> int:
         """Size in bytes when it was opened."""
 
+    @property
+    def stamp(self) -> int:
+        """Another number whenever the bytes may be others; what it counts is the store's affair."""
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; shorter only at the end.
 

@@ -32,7 +32,9 @@ class LocalHandle:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
+        facts = os.fstat(descriptor)
+        self._size = facts.st_size
+        self._stamp = facts.st_mtime_ns
         # A read that raced with close could meet another file under the reused number.
         self._lock = threading.Lock()
 
@@ -40,6 +42,11 @@ class LocalHandle:
     def size(self) -> int:
         """Size in bytes when it was opened."""
         return self._size
+
+    @property
+    def stamp(self) -> int:
+        """When the file was last written, in nanoseconds."""
+        return self._stamp
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; shorter only at the end.

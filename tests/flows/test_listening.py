@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from callreel.access.keys import KeyRing, TokenSecret
 from callreel.access.tokens import sign, verify
 from callreel.audio.prober import Prober
 from callreel.audio.rendered import RenderCache
+from callreel.bootstrap import Stores
 from callreel.db import audit, calls, directory, masks, users
 from callreel.db.database import Database, open_database
 from callreel.errors import (
@@ -37,6 +39,7 @@ from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
+from callreel.flows.tidy import Tidy
 from callreel.model import (
     AudioSpec,
     Grant,
@@ -48,7 +51,6 @@ from callreel.model import (
     SpanSource,
     UnixMillis,
 )
-from callreel.store.local import LocalStore
 
 START = UnixMillis(1_790_000_000_000)
 ALL = Scope(everything=True)
@@ -67,6 +69,7 @@ class House:
     signals: Signals
     browse: Browse
     intake: Intake
+    cache: RenderCache
     folder: Path
     now: UnixMillis
     lost: list[Exception]
@@ -80,7 +83,15 @@ class House:
             user_id = users.add_user(conn, name, role, "no hash", reach, START)
         return Principal(user_id, name, role, reach, "basic")
 
-    def take(self, name: str, *, extension: str, start_s: float, recording: str = "R") -> str:
+    def take(
+        self,
+        name: str,
+        *,
+        extension: str,
+        start_s: float,
+        recording: str = "R",
+        in_place: bool = False,
+    ) -> str:
         """Import a call of ten seconds that shares a recording; the id of the recording."""
         path = self.folder / f"{recording}.wav"
         if not path.exists():
@@ -100,7 +111,7 @@ class House:
             extension=extension,
             from_number="01632960001",
             to_number="01632960002",
-            audio=SoundFile(self.folder, path.name),
+            audio=SoundFile(self.folder, path.name, in_place=in_place),
         )
         (taken,) = self.intake.take([entry], actor="test")
         assert taken.recording_id is not None, taken.reason
@@ -144,10 +155,11 @@ def house(tmp_path: Path) -> Iterator[House]:
     db = open_database(f"sqlite:///{tmp_path / 'callreel.db'}")
     db.migrate()
     with db.write() as conn:
-        directory.ensure_store(conn, "1", "file:store", read_only=False)
+        uri = (tmp_path / "store").as_uri()
+        directory.ensure_store(conn, "1", uri, read_only=False)
     keys = KeyRing(bytes(range(32)), [TokenSecret(b"abcd", bytes(range(32)), True)])
     (tmp_path / "store").mkdir()
-    store = LocalStore(tmp_path / "store")
+    stores = Stores(db)
     cache = RenderCache(tmp_path / "cache", limit_bytes=1 << 24, wait_s=30)
     prober = Prober()
     lost: list[Exception] = []
@@ -156,7 +168,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     def clock() -> UnixMillis:
         return made.now
 
-    sound = Sound(keys, lambda _: store, cache, clock)
+    sound = Sound(keys, stores, cache, clock)
     made = House(
         db=db,
         keys=keys,
@@ -164,7 +176,8 @@ def house(tmp_path: Path) -> Iterator[House]:
         deliver=Deliver(db, keys, sound, clock, max_streams=2, on_audit_failure=lost.append),
         signals=Signals(db, keys, clock),
         browse=Browse(db),
-        intake=Intake(db, lambda _: store, prober.probe, keys.seal_mask, clock),
+        intake=Intake(db, stores, prober.probe, keys.seal_mask, clock),
+        cache=cache,
         folder=tmp_path / "in",
         now=UnixMillis(START + 3_600_000),
         lost=lost,
@@ -337,6 +350,26 @@ def test_a_file_that_is_gone_from_its_store_is_away_not_lost(house: House, tmp_p
         house.hear(issued)
 
 
+def test_a_file_in_place_is_served_while_its_bytes_are_the_imported_ones(house: House) -> None:
+    """Touched is fine; other bytes of the same length are refused, the old ones welcome again."""
+    recording = house.take("a", extension="2104", start_s=0, in_place=True)
+    crm = house.user()
+    heard = house.hear(house.ask(crm, recording))
+    path = house.folder / "R.wav"
+    good = path.read_bytes()
+    os.utime(path, (1, 1))
+    assert house.hear(house.ask(crm, recording)) == heard
+    path.write_bytes(good[:-2] + b"xx")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="changed since it was imported"):
+            house.hear(house.ask(crm, recording))
+    path.write_bytes(good)
+    assert house.hear(house.ask(crm, recording)) == heard
+    path.write_bytes(good[:-2])
+    with pytest.raises(Unavailable, match="changed since it was imported"):
+        house.hear(house.ask(crm, recording))
+
+
 def test_a_token_is_judged_by_the_clock_of_who_serves(house: House) -> None:
     """59 s passes, 60 s is over, 6 s in the future is refused."""
     recording = house.take("a", extension="2104", start_s=0)
@@ -450,6 +483,41 @@ def test_head_tells_the_size_without_encoding(house: House, tmp_path: Path) -> N
     size = len(house.hear(issued))
     head = house.deliver.open(token_of(issued), head=True, address=None)
     assert head.size == house.ask(crm, recording, AudioSpec("flac")).size_bytes == size
+
+
+def test_renders_of_an_older_mask_are_erased(house: House, tmp_path: Path) -> None:
+    """And what was left by an earlier run; a render that is current stays (T19)."""
+    recording = house.take("a", extension="2104", start_s=0)
+    other = house.take("b", extension="2105", start_s=60, recording="Q")
+    crm = house.user()
+    flac = AudioSpec("flac")
+
+    def kept() -> int:
+        return len([path for path in (tmp_path / "cache").iterdir() if path.is_file()])
+
+    house.hear(house.ask(crm, recording, flac))
+    tidy = Tidy(house.db, house.cache, lambda: house.now)
+    assert kept() == 0
+    for each in (recording, other):
+        house.hear(house.ask(crm, each, flac))
+    tidy.once()
+    assert kept() == 2
+    mark(house, recording, Span(1, 2))
+    tidy.once()
+    assert kept() == 1
+    assert house.ask(crm, other, flac).size_bytes is not None
+
+
+def test_used_tokens_are_forgotten_long_after_they_are_over(house: House) -> None:
+    """Not before: a token is refused as used for as long as it could be accepted at all."""
+    recording = house.take("a", extension="2104", start_s=0)
+    tidy = Tidy(house.db, house.cache, lambda: house.now)
+    house.hear(house.ask(house.user(), recording, single_use=True))
+    for later_ms, remembered in ((3_000_000, 1), (4_000_000, 0)):
+        house.now = UnixMillis(START + 3_600_000 + later_ms)
+        tidy.once()
+        with house.db.read() as conn:
+            assert conn.execute(text("SELECT count(*) FROM used_tokens")).scalar() == remembered
 
 
 def test_an_end_that_cannot_be_written_down_is_told_to_the_log(house: House) -> None:

@@ -1,0 +1,45 @@
+"""What nobody may use any more is removed: renders of older masks, single-use tokens long over.
+
+Nothing depends on it for safety: the key of a render names its mask revision, and tokens expire.
+"""
+
+from __future__ import annotations
+
+from callreel.audio.rendered import RenderCache
+from callreel.db import changes, tokens
+from callreel.db.database import Database
+from callreel.model import Clock, UnixMillis
+
+GRACE_MS = 3_600_000
+"""How long a used token is remembered after its expiry; far more than clocks differ."""
+
+
+class Tidy:
+    """Removes, a round at a time.
+
+    It begins with an empty cache: masks may have changed while nobody ran.
+
+    Raises:
+        Unavailable: The database is away.
+    """
+
+    def __init__(self, db: Database, cache: RenderCache, clock: Clock) -> None:
+        self._db = db
+        self._cache = cache
+        self._clock = clock
+        with db.read() as conn:
+            self._place = changes.newest(conn)
+        cache.clear()
+
+    def once(self) -> None:
+        """One round.
+
+        Raises:
+            Unavailable: The database is away; the next round does it.
+        """
+        with self._db.read() as conn:
+            changed, self._place = changes.masks_since(conn, self._place)
+        for recording_id in changed:
+            self._cache.forget(recording_id)
+        with self._db.write() as conn:
+            tokens.forget_expired(conn, UnixMillis(self._clock() - GRACE_MS))
