@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from callreel.db import calls, directory, masks
+from callreel.db import calls, directory, masks, users
 from callreel.db.database import Database
 from callreel.errors import BadRequest
-from callreel.model import Party, RecordingId, Scope, Span
+from callreel.model import Party, RecordingId, Role, Scope, Span, UnixMillis
 from tests.contracts.records import (
     ALL,
     FACTS,
@@ -348,3 +348,27 @@ def test_objects_are_found_within_reach_and_container(database: Database) -> Non
             assert len(found) == count, (scope, container, objtype, objid)
         with pytest.raises(BadRequest, match="objtype"):
             masks.object_ids(conn, ALL, "queue", "1", None)
+
+
+def test_a_signal_and_its_call_that_are_written_at_once_do_not_miss_each_other(
+    database: Database,
+) -> None:
+    """Neither transaction sees the other's rows before it commits; the second must wait."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c0", at_s=-9000))  # the directory knows 2104 from here
+        user = users.add_user(conn, "switch", Role.INTEGRATOR, "no hash", ALL, NOW)
+    at = UnixMillis(NOW + 5000)
+
+    def call_arrives() -> None:
+        with database.write() as conn:
+            write_call(conn, CallPlan("c1", recording="r1"))
+
+    other = threading.Thread(target=call_arrives)
+    with database.write() as conn:
+        targets = masks.object_ids(conn, ALL, "user", "2104", None)
+        masks.add_signal(conn, targets, at=at, received_at=at, mute=True, web_user_id=user, now=at)
+        assert masks.recordings_touched(conn, targets, at) == set()
+        other.start()
+        other.join(timeout=0.5)
+    other.join()
+    assert shown(database, "c1") == (Span(4.5, 60),)

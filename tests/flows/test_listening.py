@@ -259,6 +259,19 @@ def test_what_is_not_yours_is_not_there(house: House) -> None:
     assert messages == {"There is no such recording."}
 
 
+def test_a_render_can_be_asked_for_before_its_token(house: House) -> None:
+    """With a known size afterwards; what is not yours is not rendered (contract.md 6.3)."""
+    recording = RecordingId(house.take("a", extension="2104", start_s=0))
+    far = house.user("far", reach=Scope(site_ids=frozenset({"elsewhere"})))
+    flac = AudioSpec("flac")
+    with pytest.raises(NotFound):
+        house.issue.prepare(far, recording, flac)
+    crm = house.user()
+    assert house.ask(crm, recording, flac).size_bytes is None
+    house.issue.prepare(crm, recording, flac)
+    assert house.ask(crm, recording, flac).size_bytes is not None
+
+
 def in_transaction(house: House, statement: str) -> None:
     """What an administrator, or a fault, does to the database."""
     with house.db.write() as conn:
