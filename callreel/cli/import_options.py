@@ -86,6 +86,9 @@ class ImportRun:
                     report.flush()
                 if outcome.reason is not None:
                     progress.console.print(_line(outcome), markup=False, soft_wrap=True)
+                elif outcome.repaired is not None and outcome.result is not Result.SAME:
+                    told = _printable(f"repaired: {outcome.origin}: {outcome.repaired}")
+                    progress.console.print(told, markup=False, soft_wrap=True)
         click.echo(summary.line())
         if self.strict and summary.skipped:
             sys.exit(1)
@@ -95,7 +98,10 @@ def _line(outcome: Outcome) -> str:
     words = outcome.result.value
     if outcome.result not in {Result.WAITING, Result.SKIPPED}:
         words = "without sound" if outcome.sound_refused else "not playable"
-    text = f"{words}: {outcome.origin}: {outcome.reason}"
+    return _printable(f"{words}: {outcome.origin}: {outcome.reason}")
+
+
+def _printable(text: str) -> str:
     # Names come from other people's records; they must not command a terminal.
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 

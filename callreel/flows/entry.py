@@ -107,6 +107,8 @@ class Taken:
     """Why it waits, was skipped, or came in without playable sound."""
     sound_refused: bool = False
     """The call came in, the sound that it names did not."""
+    repaired: str | None = None
+    """What was mended in the sound; None where nothing had to be."""
 
 
 def call_id(datasource: str, source_key: str) -> CallId:

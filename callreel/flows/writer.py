@@ -93,6 +93,7 @@ class BatchWriter:
             recording_id=None if recording is None else recording.id,
             reason=prepared.reason,
             sound_refused=prepared.refused,
+            repaired=recording.facts.repaired if recording and recording.facts else None,
         )
 
     def _mask(

@@ -25,6 +25,8 @@ class Outcome:
     recording_id: str | None = None
     sound_refused: bool = False
     """The call came in, the sound that it names did not."""
+    repaired: str | None = None
+    """What was mended in the sound; None where nothing had to be."""
 
     def as_json(self) -> str:
         """One line of a report."""
@@ -33,6 +35,7 @@ class Outcome:
                 "origin": self.origin,
                 "result": self.result.value,
                 "reason": self.reason,
+                "repaired": self.repaired,
                 "call_id": self.call_id,
                 "recording_id": self.recording_id,
             }
@@ -124,4 +127,5 @@ def _outcome(taken: Taken) -> Outcome:
         call_id=taken.call_id,
         recording_id=taken.recording_id,
         sound_refused=taken.sound_refused,
+        repaired=taken.repaired,
     )

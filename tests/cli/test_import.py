@@ -1,0 +1,39 @@
+"""What an administrator reads after an import."""
+
+from __future__ import annotations
+
+import json
+import os
+import wave
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from callreel.cli.main import main
+
+
+def test_a_repaired_recording_says_so(tmp_path: Path) -> None:
+    """A dead recorder left a data size of 0: it plays, and the import and its report tell."""
+    path = tmp_path / "in" / "dead.wav"
+    path.parent.mkdir()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16_000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + bytes(4) + whole[44:])
+    os.utime(path, (1_790_000_000, 1_790_000_000))
+    data, report = str(tmp_path / "data"), tmp_path / "report.jsonl"
+    assert CliRunner().invoke(main, ["init", "--data", data]).exit_code == 0
+    arguments = ["import", "folder", str(path.parent), "--data", data, "--report", str(report)]
+    done = CliRunner().invoke(main, arguments)
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "new 1, changed 0, already there 0, waiting 0, skipped 0\n",
+    )
+    assert done.stderr.startswith("repaired: dead.wav: ")
+    (line,) = report.read_text().splitlines()
+    assert json.loads(line)["repaired"] in done.stderr.replace("\n", " ")
+    again = CliRunner().invoke(main, arguments)
+    assert "repaired" not in again.stderr
