@@ -230,6 +230,9 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
 
 
 def _start_with_first_call(conn: Connection, recording_id: RecordingId | None) -> None:
+    if recording_id is None:
+        # Asked for NULL, the query would read every call that was never recorded.
+        return
     first = conn.execute(
         select(func.min(call_records.c.started_at)).where(
             call_records.c.recording_id == recording_id

@@ -88,25 +88,29 @@ def wait_s(seen: Seen, now_ns: int, patience: Patience) -> float:
 
 
 def _header(descriptor: int, size_bytes: int) -> Header:
-    """Walk the chunks of a RIFF file up to its sound."""
+    """Walk the chunks of a RIFF file up to its sound.
+
+    Only a file whose outermost length promises more than there is can be torn; what contradicts
+    itself within a file that is all there will not get better by waiting.
+    """
     start = os.pread(descriptor, 12, 0)
     if start[:4] != b"RIFF" or (len(start) == 12 and start[8:] != b"WAVE"):
         return Header.UNTOLD
-    if len(start) < 12:
-        return Header.SHORT
+    told = int.from_bytes(start[4:8], "little")
+    is_torn = len(start) < 12 or (told not in {0, _UNTOLD} and told + 8 > size_bytes)
     offset = 12
-    while offset < _HEADER_MAX_BYTES:
+    while offset < min(size_bytes, _HEADER_MAX_BYTES):
         chunk = os.pread(descriptor, 8, offset)
-        if len(chunk) < 8:
-            return Header.SHORT
         length = int.from_bytes(chunk[4:], "little")
         if chunk[:4] == b"data":
             behind = size_bytes - offset - 8
             if length == _UNTOLD or (length == 0 and behind > 0):
                 return Header.OPEN
-            return Header.WHOLE if length <= behind else Header.SHORT
+            if length <= behind:
+                return Header.WHOLE
+            return Header.SHORT if is_torn else Header.OPEN
         offset += 8 + length + length % 2
-    return Header.UNTOLD
+    return Header.SHORT if is_torn else Header.WHOLE
 
 
 Wait = Callable[[float], bool]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from callreel.db import audit, calls, directory, masks, schema, users
 from callreel.errors import Unavailable
@@ -455,3 +455,21 @@ def test_any_order_and_any_interruption_end_the_same(
         ("SHA", STARTED_AT, STARTED_AT + 90_000),
     ]
     assert {row.content_version for row in rows} == {1}
+
+
+def test_calls_without_sound_are_not_read_again_for_each_other(
+    landed: Landed, make_entry: EntryMaker
+) -> None:
+    """A million of them must not cost a million squared: no statement looks for all of them."""
+    statements: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        landed.take(make_entry("a"), make_entry("b"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert statements
+    assert [each for each in statements if "recording_id IS NULL" in each] == []

@@ -143,7 +143,9 @@ class Installation:
         """Everything that is there, less what chance decides."""
         found: dict[str, list[str]] = {
             "files": sorted(
-                str(path.relative_to(self.store)) for path in self.store.rglob("*") if path.is_file()
+                str(path.relative_to(self.store))
+                for path in self.store.rglob("*")
+                if path.is_file()
             )
         }
         database = open_database(self.url)
@@ -210,14 +212,16 @@ def main(kind: str, source: Path, work: Path) -> None:
         whole, acknowledged, _, count = _attempt(template, work / "whole", kind, source, None)
         expected = whole.state()
         calls = len(expected["call_records"])
-        print(json.dumps({"steps": count, "calls": calls, "told": len(acknowledged)}))
+        sys.stdout.write(
+            json.dumps({"steps": count, "calls": calls, "told": len(acknowledged)}) + "\n"
+        )
         for step in range(1, count + 1):
             killed, told, status, _ = _attempt(template, work / f"s{step}", kind, source, step)
             faults = list(killed.faults(told))
             killed.bring_in(_items(kind, source), nowhere.fileno())
             differs = [name for name, found in killed.state().items() if found != expected[name]]
             report = {"step": step, "status": status, "faults": faults, "differs": differs}
-            print(json.dumps(report), flush=True)
+            sys.stdout.write(json.dumps(report) + "\n")
             shutil.rmtree(killed.folder)
 
 

@@ -58,7 +58,8 @@ def test_an_import_killed_at_any_step_loses_nothing_and_is_completed_by_the_next
     """Every system call that changes the disk and every statement and commit of the database is a
     step. After each: no partial object under a final name, a sound database, no call without its
     sound, no recording that is seen before it is masked, every acknowledged call there. A second
-    run ends where an undisturbed one ends."""
+    run ends where an undisturbed one ends.
+    """
     source = tmp_path / "source"
     source.mkdir()
     make = {"folder": _folder, "asterisk": _asterisk}[kind]

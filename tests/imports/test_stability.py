@@ -58,6 +58,25 @@ def test_a_torn_wav_file_waits_until_it_was_quiet_for_long(
     assert isinstance(_finished(_aged(path, 61)), CallEntry)
 
 
+def test_a_file_that_contradicts_itself_but_is_all_there_does_not_wait(
+    tmp_path: Path, write_wav: WriteWav
+) -> None:
+    """Waiting would not mend it; the probe says what is wrong with it."""
+    path = write_wav(tmp_path / "a.wav")
+    whole = path.read_bytes()
+    (tmp_path / "nothing.wav").write_bytes(b"RIFF\x04\0\0\0WAVE")
+    (tmp_path / "no-data.wav").write_bytes(b"RIFF\x1c\0\0\0" + whole[8:36])
+    (tmp_path / "lies.wav").write_bytes(whole[:40] + b"\xff\xff\xff\x7f" + whole[44:])
+    for name, header in (
+        ("nothing.wav", Header.WHOLE),
+        ("no-data.wav", Header.WHOLE),
+        ("lies.wav", Header.OPEN),
+    ):
+        sound = _aged(tmp_path / name, 0)
+        assert look(sound).header is header
+        assert isinstance(_finished(sound), CallEntry)
+
+
 @pytest.mark.parametrize("told", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
 def test_a_wav_file_whose_recorder_has_not_told_the_length_is_looked_at_twice(
     tmp_path: Path, write_wav: WriteWav, told: bytes
