@@ -20,8 +20,10 @@ ABSENT_MAX_BYTES = 44
 """A file of so many bytes or fewer is a header without sound. Source: FreePBX, ingest.md 5.3."""
 
 AUDIO_EXTENSIONS = (
-    ".wav", ".wave", ".wav49", ".flac", ".sln", ".sln8", ".sln16", ".sln48", ".ulaw", ".ul",
-    ".mulaw", ".pcm", ".alaw", ".al", ".gsm", ".g722", ".ogg", ".opus", ".oga", ".mp3",
+    ".wav", ".wave", ".wav49", ".flac",
+    ".sln192", ".sln96", ".sln48", ".sln44", ".sln32", ".sln24", ".sln16", ".sln12", ".sln8", ".sln",
+    ".ulaw", ".ul", ".ulw", ".mulaw", ".mu", ".pcm", ".alaw", ".al", ".alw",
+    ".g722", ".gsm", ".opus", ".oga", ".ogg", ".mp3",
 )  # fmt: skip
 """What a file of sound may be called, the better sound first where one call has several."""
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from callreel.audio import sniff
 from callreel.errors import BadInput
 from callreel.flows.entry import CallEntry, Result, SharedRecording
 from callreel.importers.folder import FolderOptions, read_folder
 from callreel.importers.items import Problem
+from callreel.importers.monitor import is_audio_name
 from callreel.importers.sidecar import FIELDS, read_sidecar
 from callreel.model import Direction, Party, Span
 
@@ -291,3 +293,10 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With the operating system's reason."""
     with pytest.raises(BadInput, match="nowhere"):
         list(read_folder(tmp_path / "nowhere", FolderOptions()))
+
+
+def test_every_kind_of_sound_that_can_be_played_is_picked_up() -> None:
+    """What the probe knows by its extension is a file of sound to the importers."""
+    raw = {f"x.{extension}" for extension in (*sniff._RAW_LAWS, *sniff._RAW_RATES_HZ)}
+    others = {"x.wav", "x.WAV", "x.flac", "x.mp3", "x.ogg", "x.opus", "x.gsm", "x.g722"}
+    assert [name for name in sorted(raw | others) if not is_audio_name(name)] == []
