@@ -21,7 +21,8 @@ ABSENT_MAX_BYTES = 44
 
 AUDIO_EXTENSIONS = (
     ".wav", ".wave", ".wav49", ".flac",
-    ".sln192", ".sln96", ".sln48", ".sln44", ".sln32", ".sln24", ".sln16", ".sln12", ".sln8", ".sln",
+    ".sln192", ".sln96", ".sln48", ".sln44", ".sln32", ".sln24", ".sln16", ".sln12",
+    ".sln8", ".sln",
     ".ulaw", ".ul", ".ulw", ".mulaw", ".mu", ".pcm", ".alaw", ".al", ".alw",
     ".g722", ".gsm", ".opus", ".oga", ".ogg", ".mp3",
 )  # fmt: skip
