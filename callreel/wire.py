@@ -25,7 +25,11 @@ def tokens_path(recording_id: str) -> str:
     return f"{API}/recordings/{recording_id}/tokens"
 
 
-SpanItem = TypedDict("SpanItem", {"start_s": float, "end_s": float, "channel": str | None})
+class SpanItem(TypedDict):
+    start_s: float
+    end_s: float
+    channel: str | None
+
 
 CallItem = TypedDict(
     "CallItem",

@@ -136,10 +136,11 @@ class Echo:
         while data:
             await outlet.write(data)
             # Each part is checked against the mask when it is pulled, so pulled only when there is
-            # room for it. A slow reader gets one at a time: at most a second of sound is on its way
-            # when a span comes (contract.md 3.6).
+            # room for it. A reader that keeps us waiting gets one at a time, then slowly more: at
+            # most a second of sound is on its way when a span comes (contract.md 3.6).
             is_quick = await outlet.drained() < QUICK_S
-            data = await self._reading.run(body.pull, BATCH_BYTES if is_quick else 1)
+            batch = min(BATCH_BYTES, 2 * len(data)) if is_quick else 1
+            data = await self._reading.run(body.pull, batch)
             outlet.require_reader()
         await outlet.end()
 

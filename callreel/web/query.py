@@ -6,8 +6,7 @@ The old programs' query is split more leniently than any framework does, so both
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from itertools import zip_longest
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from callreel.errors import BadRequest
@@ -58,20 +57,28 @@ def run_together(
     Source: contract.md 2.2 and 2.3.
     """
     require_short(raw)
-    # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
-    alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
-    begins = re.compile(f"[&;]|({alternatives})=".encode(), re.IGNORECASE)
     found: dict[str, bytes] = {}
-    matches = list(begins.finditer(raw))
-    for match, following in zip_longest(matches, matches[1:]):
-        if match.group(1) is None:
+    for piece in _pieces(raw, names):
+        key, _, value = piece.partition(b"=")
+        name = names.get(unquote_to_bytes(key).decode("latin-1").lower())
+        if name is None:
             continue
-        name = names[match.group(1).decode("ascii").lower()]
         if name in found:
             raise BadRequest(f"{name}: given more than once.")
-        end = following.start() if following is not None else len(raw)
-        found[name] = raw[match.end() : end]
+        found[name] = value
     return {name: decoded(value, name) for name, value in found.items() if name not in unread}
+
+
+def _pieces(raw: bytes, names: Iterable[str]) -> Iterator[bytes]:
+    """What lies between separators and beginnings of known names."""
+    # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
+    alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    borders = re.compile(f"[&;]|(?:{alternatives})=".encode(), re.IGNORECASE)
+    begin = 0
+    for border in borders.finditer(raw):
+        yield raw[begin : border.start()]
+        begin = border.end() if border.group() in {b"&", b";"} else border.start()
+    yield raw[begin:]
 
 
 def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:

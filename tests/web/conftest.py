@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from starlette.testclient import TestClient
+from structlog.testing import LogCapture
+from structlog.typing import EventDict
 
 from callreel.access.identity import Verifier
+from callreel.web import echo, edge, problems
 from tests.fakes import FakeUsers, make_verifier
 from tests.web.stage import (
     LATIN_NAME,
@@ -60,3 +64,10 @@ def live_web(backstage: Backstage) -> Iterator[Live]:
         yield live
 
 
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventDict]:
+    """What is logged, however logging was configured by then."""
+    capture = LogCapture()
+    for module in (echo, edge, problems):
+        monkeypatch.setattr(module, "log", structlog.wrap_logger(None, processors=[capture]))
+    return capture.entries

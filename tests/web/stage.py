@@ -101,6 +101,12 @@ def read_all(connection: socket.socket) -> bytes:
     return found
 
 
+def drain(connection: socket.socket) -> None:
+    """Read until the other side closes; raises where it resets."""
+    while connection.recv(65536):
+        pass
+
+
 class _Server(uvicorn.Server):
     """In a thread there are no signals to capture."""
 

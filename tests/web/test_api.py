@@ -216,9 +216,7 @@ def test_one_call_is_the_same_item(known: TestClient, backstage: Backstage) -> N
     }
 
 
-def test_changes_come_with_the_place_to_go_on_from(
-    known: TestClient, backstage: Backstage
-) -> None:
+def test_changes_come_with_the_place_to_go_on_from(known: TestClient, backstage: Backstage) -> None:
     """In the order of the flow."""
     answer = known.get("/api/v1/changes?since=41&limit=7").json()
     at = "2026-11-24T06:00:00.123+00:00"

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 from starlette.testclient import TestClient
-from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from callreel import errors
 from callreel.errors import CallreelError
@@ -91,13 +91,12 @@ def test_an_error_reads_well_both_ways(
     ],
 )
 def test_what_nobody_expected_is_told_by_a_number(
-    known: TestClient, backstage: Backstage, method: str, path: str
+    known: TestClient, backstage: Backstage, logs: list[EventDict], method: str, path: str
 ) -> None:
     """The number finds the whole in the log; the answer tells nothing else (threats.md T51)."""
     surprise = RuntimeError("/var/secret/path")
     backstage.issue.error = backstage.signals.error = backstage.browse.error = surprise
-    with capture_logs() as logs:
-        answer = known.request(method, path)
+    answer = known.request(method, path)
     assert answer.status_code == 500
     assert "secret" not in answer.text + str(answer.headers)
     (entry,) = [each for each in logs if each["event"] == "unexpected"]
@@ -105,11 +104,12 @@ def test_what_nobody_expected_is_told_by_a_number(
     assert entry["exc_info"] is surprise
 
 
-def test_what_clients_do_not_see_is_in_the_log(known: TestClient, backstage: Backstage) -> None:
+def test_what_clients_do_not_see_is_in_the_log(
+    known: TestClient, backstage: Backstage, logs: list[EventDict]
+) -> None:
     """The fields of an error, by names that cannot clash with the log's own."""
     backstage.issue.error = errors.NotFound("There is no such recording.", code="x", event="y")
-    with capture_logs() as logs:
-        known.get(VOICE)
+    known.get(VOICE)
     (entry,) = [each for each in logs if each["event"] == "refused"]
     assert entry["code"] == "not_found"
     assert (entry["about_code"], entry["about_event"]) == ("x", "y")

@@ -94,7 +94,13 @@ def test_a_signal_that_could_not_be_stored_is_sent_again(
 
 @pytest.mark.parametrize(
     ("site", "status"),
-    [("cross-site", 403), ("Cross-Site", 403), ("same-site", 200), ("same-origin", 200), ("none", 200)],
+    [
+        ("cross-site", 403),
+        ("Cross-Site", 403),
+        ("same-site", 200),
+        ("same-origin", 200),
+        ("none", 200),
+    ],
 )
 def test_another_web_site_cannot_mute(
     known: TestClient, backstage: Backstage, site: str, status: int

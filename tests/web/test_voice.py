@@ -165,9 +165,7 @@ def test_not_there_and_not_yours_are_one_answer(known: TestClient, backstage: Ba
     assert (answer.status_code, answer.text) == (404, "not_found: There is no such recording.")
 
 
-def test_an_error_is_one_line_whatever_its_message(
-    known: TestClient, backstage: Backstage
-) -> None:
+def test_an_error_is_one_line_whatever_its_message(known: TestClient, backstage: Backstage) -> None:
     """A line break in a message would begin a second line."""
     backstage.issue.error = BadRequest("one\r\ntwo\nthree")
     assert known.get(f"/voice.wav?{QUERY}").text == "bad_request: one two three"
@@ -210,7 +208,9 @@ def test_a_voicelocation_is_looked_up_and_no_address(
     assert backstage.issue.asked[0]["voicelocation"] == location
 
 
-@pytest.mark.parametrize("path", ["/voice", "/voice.", "/voice.wav/", "//voice.wav", "/a/voice.wav"])
+@pytest.mark.parametrize(
+    "path", ["/voice", "/voice.", "/voice.wav/", "//voice.wav", "/a/voice.wav"]
+)
 def test_other_addresses_are_not_there(known: TestClient, backstage: Backstage, path: str) -> None:
     """404 in the same form; never a redirect, which would take the credentials along."""
     answer = known.get(f"http://testserver{path}?{QUERY}")

@@ -38,7 +38,6 @@ def _library() -> ctypes.CDLL:
         getattr(library, f"lame_set_{name}").argtypes = [ctypes.c_void_p, ctypes.c_int]
     library.lame_init_params.argtypes = [ctypes.c_void_p]
     library.lame_close.argtypes = [ctypes.c_void_p]
-    library.lame_get_encoder_delay.argtypes = [ctypes.c_void_p]
     library.lame_encode_buffer.argtypes = [
         ctypes.c_void_p,
         ctypes.c_void_p,
@@ -86,12 +85,6 @@ class LameEncoder:
                 raise RuntimeError(f"LAME refuses {name}")
         if self._library.lame_init_params(self._lame):
             raise RuntimeError("LAME refuses its settings")
-
-    @property
-    def delay(self) -> int:
-        """How many frames of silence it puts before the sound."""
-        value: int = self._library.lame_get_encoder_delay(self._lame)
-        return value
 
     def encode(self, samples: Samples) -> bytes:
         """The bytes that are ready after this sound, int16 of shape (frames, channels)."""

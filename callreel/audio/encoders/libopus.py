@@ -23,7 +23,6 @@ _APPLICATION_RESTRICTED_LOWDELAY = 2051
 _SET_BITRATE = 4002
 _SET_VBR = 4006
 _SET_COMPLEXITY = 4010
-_GET_LOOKAHEAD = 4027
 _COMPLEXITY = 5
 """Source: audio.md section 2, encoder settings."""
 
@@ -141,15 +140,6 @@ class OpusEncoder:
         )
         if result:
             raise RuntimeError(f"libopus refuses setting {request}: {result}")
-
-    @property
-    def lookahead(self) -> int:
-        """How many frames a decoder must drop at the start, at this encoder's rate."""
-        value = ctypes.c_int32(0)
-        self._library.opus_encoder_ctl(
-            ctypes.c_void_p(self._encoder), ctypes.c_int(_GET_LOOKAHEAD), ctypes.byref(value)
-        )
-        return value.value
 
     def encode(self, samples: Samples) -> bytes:
         """One packet from 20 ms of sound, int16, shape (frames, channels)."""

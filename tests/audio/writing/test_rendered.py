@@ -252,7 +252,7 @@ def test_closing_ends_what_runs_and_what_waits(
         cache.close()
         # Those that waited for a worker never began.
         assert sum(render.count for render in slow) == 2
-        assert not [t.name for t in threading.enumerate() if t.name.startswith("render")]
+        assert not [t.name for t in threading.enumerate() if t.name.startswith("render_")]
         assert [type(job.exception()) for job in asked] == [Unavailable] * 4
     with pytest.raises(Unavailable):
         cache.get("r/9", Renders())

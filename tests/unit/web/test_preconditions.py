@@ -27,7 +27,7 @@ def headers(*given: tuple[str, str]) -> Headers:
         ("", False),
     ],
 )
-def test_known_bytes_are_compared_weakly(value: str, known: bool) -> None:  # noqa: FBT001  # a table's column
+def test_known_bytes_are_compared_weakly(value: str, known: bool) -> None:  # a table's column
     """If-None-Match."""
     assert is_known(headers(("If-None-Match", value)), TAG) is known
 
@@ -36,7 +36,7 @@ def test_known_bytes_are_compared_weakly(value: str, known: bool) -> None:  # no
     ("value", "refused"),
     [('"now"', False), ("*", False), ('"old", "now"', False), ('W/"now"', True), ('"old"', True)],
 )
-def test_wanted_bytes_are_compared_strongly(value: str, refused: bool) -> None:  # noqa: FBT001  # as above
+def test_wanted_bytes_are_compared_strongly(value: str, refused: bool) -> None:  # as above
     """If-Match; without it nothing is refused."""
     assert is_refused(headers(("If-Match", value)), TAG) is refused
     assert not is_refused(headers(), TAG)
