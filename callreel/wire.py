@@ -26,6 +26,8 @@ def tokens_path(recording_id: str) -> str:
 
 
 class SpanItem(TypedDict):
+    """A masked stretch, [start_s, end_s) in seconds; channel is left, right, or null for both."""
+
     start_s: float
     end_s: float
     channel: str | None

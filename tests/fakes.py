@@ -224,6 +224,7 @@ class FakeDeliver:
     closings: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Nothing is open yet."""
         self._lock = threading.Lock()
         self.open_now = 0
 

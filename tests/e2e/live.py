@@ -178,4 +178,5 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], told: Path, log: Pa
 
 def sha256s(output: str) -> dict[str, str]:
     """From path to hash, of what ``callreel fetch`` printed."""
-    return {path: digest for digest, path in re.findall(r"^([0-9a-f]{64})  (.+)$", output, re.M)}
+    lines = re.findall(r"^([0-9a-f]{64})  (.+)$", output, re.MULTILINE)
+    return {path: digest for digest, path in lines}

@@ -28,7 +28,7 @@ QUERY = f"cmd=getvmsg&datasource=3&recordingid={NCS}&voicelocation=4&salt=638"
 def test_both_query_forms_and_both_datasources_ask_for_the_same(
     known: TestClient, backstage: Backstage, query: str
 ) -> None:
-    """Run together or not, ``3`` or ``\\3\\``, either name; the salt is anything (2.2 to 2.4)."""
+    r"""Run together or not, ``3`` or ``\3\``, either name; the salt is anything (2.2 to 2.4)."""
     answer = known.get(f"/voice.wav?{query}")
     assert answer.status_code == 200
     assert backstage.issue.asked == [

@@ -199,7 +199,7 @@ def test_a_failing_store_comes_out_as_its_own_error() -> None:
     """An error of the reader passes through the library as it is, not as broken sound."""
 
     class Failing(clips.Bytes):
-        def read_at(self, offset: int, length: int) -> bytes:  # noqa: ARG002 - fails anyway
+        def read_at(self, offset: int, length: int) -> bytes:
             raise ConnectionError("the store is away")
 
     data = clips.sndfile(clips.noise(8000), 8000, "FLAC", "PCM_16")
