@@ -34,7 +34,7 @@ check: $(VENV)/.installed-dev ## formatter, linter, types, layers, docstrings, s
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate --quiet callreel tests tools
+	$(BIN)/interrogate --quiet callreel tests tools benchmarks
 	$(BIN)/codespell
 
 fix: $(VENV)/.installed-dev ## mend what the formatter and the linter can mend

@@ -218,9 +218,12 @@ def test_twelve_hours_are_the_most(prober: Prober) -> None:
     """PCM is not decoded when it is probed, but its length is bounded all the same."""
 
     class Long(clips.Bytes):
+        """Says that it is longer than it is."""
+
         size = 44 + 12 * 3600 * 16000 + 2
 
         def read_at(self, offset: int, length: int) -> bytes:
+            """Silence behind the end."""
             return super().read_at(offset, length).ljust(length, b"\0")
 
     head = clips.wav(b"", size=0)[:44]

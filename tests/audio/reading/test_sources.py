@@ -199,7 +199,10 @@ def test_a_failing_store_comes_out_as_its_own_error() -> None:
     """An error of the reader passes through the library as it is, not as broken sound."""
 
     class Failing(clips.Bytes):
+        """A store that is away."""
+
         def read_at(self, offset: int, length: int) -> bytes:
+            """Fails."""
             raise ConnectionError("the store is away")
 
     data = clips.sndfile(clips.noise(8000), 8000, "FLAC", "PCM_16")
