@@ -123,12 +123,8 @@ def test_an_endless_head_is_refused(live_web: Live) -> None:
     """At 64 KiB, not at the end of memory."""
     with live_web.connect() as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: web\r\n")
-        sent = 0
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            while sent < 10_000_000:
-                connection.sendall(b"X-More: " + b"x" * 1000 + b"\r\n")
-                sent += 1010
-        assert sent < 5_000_000
+            connection.sendall((b"X-More: " + b"x" * 1000 + b"\r\n") * 10_000)
 
 
 def test_a_long_address_is_a_400(live_web: Live, backstage: Backstage) -> None:
