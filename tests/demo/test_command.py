@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import signal
 import socket
 import stat
@@ -31,8 +32,12 @@ ANSWERS_WITHIN_S = 60
 
 
 def two_free_ports() -> int:
-    """A port that is free together with the next one."""
-    for port in range(20_000, 30_000, 2):
+    """A port that is free together with the next one.
+
+    Drawn, and from below the ports that the kernel gives out, so that runs side by side do not meet.
+    """
+    for _ in range(100):
+        port = 10_000 + 2 * secrets.randbelow(10_000)
         with socket.socket() as first, socket.socket() as second:
             try:
                 first.bind(("127.0.0.1", port))
