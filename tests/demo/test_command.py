@@ -34,7 +34,7 @@ ANSWERS_WITHIN_S = 60
 def two_free_ports() -> int:
     """A port that is free together with the next one.
 
-    Drawn, and from below the ports that the kernel gives out, so that runs side by side do not meet.
+    Drawn, from below those that the kernel gives out, so that runs side by side do not meet.
     """
     for _ in range(100):
         port = 10_000 + 2 * secrets.randbelow(10_000)
