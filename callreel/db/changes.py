@@ -118,5 +118,4 @@ def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) 
         return ChangePage(items, str(rows[-1].seq))
     # Behind the whole feed as this transaction sees it, so that whoever may see little of it does
     # not have all the rest looked through again each time.
-    newest = conn.execute(select(func.max(changes.c.seq))).scalar()
-    return ChangePage(items, str(max(after, newest or 0)))
+    return ChangePage(items, str(max(after, newest(conn))))
