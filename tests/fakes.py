@@ -1,7 +1,5 @@
 """Flows written by hand, with the signatures of the real ones, that do as a test says."""
 
-# ruff: noqa: ARG002  # a fake has the signature of the real one, and use for little of it
-
 from __future__ import annotations
 
 import threading
