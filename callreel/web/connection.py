@@ -46,17 +46,22 @@ class GuardedConnection(HttpToolsProtocol):
     _reading: TimerHandle | None = None
     _head_bytes = 0
     _in_head = False
+    _lost = False
+    _socket: socket.socket
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Take a new connection."""
         super().connection_made(transport)
-        # "Paused" then means that something waits, and "resumed" that nothing does.
-        transport.set_write_buffer_limits(high=0)
-        _option(transport, socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT_BYTES)
+        # "Paused" then means that something waits, and "resumed" that nothing does. Not zero: TLS
+        # transports of asyncio pause at the limit, not above it.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._socket = transport.get_extra_info("socket")
+        self._set_option(socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT_BYTES)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadlines."""
+        self._lost = True
         self._arrived()
         self._moved()
         super().connection_lost(exc)
@@ -104,8 +109,8 @@ class GuardedConnection(HttpToolsProtocol):
 
     def break_off(self) -> None:
         """Reset the connection; what was not sent yet is dropped, by the kernel too."""
-        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
-            _option(self.transport, socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if not self._lost:
+            self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
     def _is_idle(self) -> bool:
@@ -125,11 +130,17 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _watch_reading(self) -> None:
         self._moved()
-        waiting = self.transport.get_write_buffer_size()
-        self._reading = self.loop.call_later(STALL_S, self._check_reading, waiting)
+        self._reading = self.loop.call_later(STALL_S, self._check_reading, self._waiting())
+
+    def _waiting(self) -> int:
+        try:
+            return self.transport.get_write_buffer_size()
+        except AttributeError:
+            # So asyncio says that a TLS transport was closed twice.
+            return 0
 
     def _check_reading(self, waiting: int) -> None:
-        if waiting - self.transport.get_write_buffer_size() < STALL_BYTES:
+        if waiting - self._waiting() < STALL_BYTES:
             self.break_off()
         else:
             self._watch_reading()
@@ -139,14 +150,13 @@ class GuardedConnection(HttpToolsProtocol):
             self._reading.cancel()
             self._reading = None
 
-
-def _option(transport: asyncio.BaseTransport, level: int, name: int, value: int | bytes) -> None:
-    connection = transport.get_extra_info("socket")
-    try:
-        connection.setsockopt(level, name, value)
-    except OSError:
-        # The other side is gone already, or this system has no such option: a limit is softer then.
-        return
+    def _set_option(self, level: int, name: int, value: int | bytes) -> None:
+        try:
+            self._socket.setsockopt(level, name, value)
+        except OSError:
+            # The other side is gone already, or this system has no such option: a limit is softer
+            # then.
+            return
 
 
 async def break_off(scope: Scope, gone: asyncio.Task[None]) -> None:

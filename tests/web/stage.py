@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from starlette.types import ASGIApp
 
 from callreel.access.identity import Verifier
@@ -70,11 +77,12 @@ class Live:
     """An application on a real socket."""
 
     port: int
+    tls: bool = False
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def connect(self, *, receive_bytes: int | None = None) -> socket.socket:
         """A plain connection; ``receive_bytes`` makes the reader's buffer small."""
@@ -83,7 +91,12 @@ class Live:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         connection.settimeout(10)
         connection.connect(("127.0.0.1", self.port))
-        return connection
+        if not self.tls:
+            return connection
+        context = ssl.create_default_context()
+        # The certificate is of this test alone; who it is from is not what is tested.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(connection)
 
     def say(self, request: bytes) -> bytes:
         """Send bytes, read until the server closes."""
@@ -117,8 +130,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serve(application: ASGIApp) -> Iterator[Live]:
-    """Serve as ``callreel serve`` does, on a free port."""
+def serve(application: ASGIApp, certificate: Path | None = None) -> Iterator[Live]:
+    """Serve as ``callreel serve`` does, on a free port; with a certificate, over TLS."""
     config = uvicorn.Config(
         application,
         http=GuardedConnection,
@@ -128,6 +141,7 @@ def serve(application: ASGIApp) -> Iterator[Live]:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=2,
+        ssl_certfile=certificate,
     )
     server = _Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -137,7 +151,7 @@ def serve(application: ASGIApp) -> Iterator[Live]:
             assert thread.is_alive()
             time.sleep(0.01)
         try:
-            yield Live(listening.getsockname()[1])
+            yield Live(listening.getsockname()[1], tls=certificate is not None)
         finally:
             server.should_exit = True
             thread.join(15)
@@ -151,3 +165,26 @@ def wait_until(condition: object, within_s: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.005)
+
+
+def make_certificate(folder: Path) -> Path:
+    """A file with a key and a certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "both.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path

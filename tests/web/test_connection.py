@@ -216,6 +216,21 @@ def test_an_answer_that_nobody_takes_is_dropped(
             drain(connection)
 
 
+def test_an_answer_that_is_taken_slowly_arrives_whole(
+    hurried: None, live_web: Live, backstage: Backstage
+) -> None:
+    """Long after it was handed over and the connection was told to close."""
+    backstage.browse.following = "x" * 1_500_000
+    with live_web.connect(receive_bytes=4096) as connection:
+        connection.sendall(request(b"/api/v1/calls"))
+        got = b""
+        while more := connection.recv(65536):
+            got += more
+            time.sleep(0.02 if len(got) < 1_000_000 else 0)
+    assert got.endswith(b'x"}')
+    assert len(got) > 1_500_000
+
+
 def test_little_waits_in_buffers_for_a_reader(live_echo: Live, backstage: Backstage) -> None:
     """Twenty megabytes are there; a reader with a small window makes us give out little of them."""
     backstage.deliver.content = bytes(20_000_000)

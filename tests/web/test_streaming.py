@@ -15,7 +15,7 @@ from structlog.typing import EventDict
 
 from callreel.errors import MaskChanged, Unavailable
 from callreel.web.outlet import Pace
-from tests.web.stage import Backstage, Live, drain, read_all, serve, wait_until
+from tests.web.stage import Backstage, Live, drain, make_certificate, read_all, serve, wait_until
 
 LONG = bytes(1000) * 20_000
 """20 MB: more than all buffers between us and a reader hold."""
@@ -232,3 +232,21 @@ def test_one_connection_serves_many_requests(live_echo: Live, backstage: Backsta
             answer = client.get("/v/t", headers={"Range": "bytes=7-8"})
             assert answer.content == backstage.deliver.content[7:9]
             assert client.get("/nothing").status_code == 404
+
+
+def test_over_tls_it_is_all_the_same(backstage: Backstage, tmp_path: Path) -> None:
+    """Whole answers arrive, those who leave are noticed, those who dawdle are cut off."""
+    backstage.pace = Pace(bytes_per_s=100_000, over_s=0.5)
+    with serve(backstage.echo(), make_certificate(tmp_path)) as live:
+        backstage.deliver.content = bytes(range(250)) * 8000
+        with live.connect() as connection:
+            connection.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert read_all(connection).endswith(backstage.deliver.content)
+        backstage.deliver.content = LONG
+        begin(live).close()
+        wait_until(lambda: len(backstage.deliver.closings) == 2)
+        dawdling = begin(live)
+        wait_until(lambda: len(backstage.deliver.closings) == 3)
+        assert len(read_all(dawdling)) < len(LONG)
+        dawdling.close()
+    assert backstage.deliver.open_now == 0
