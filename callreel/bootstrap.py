@@ -42,8 +42,9 @@ def system_clock() -> UnixMillis:
 class Stores:
     """Finds stores by id; each is opened once."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, data_dir: Path) -> None:
         self._db = db
+        self._data_dir = data_dir
         self._open: dict[str, Store] = {}
 
     def __call__(self, store_id: str) -> Store:
@@ -58,15 +59,16 @@ class Stores:
                 found = directory.find_store(conn, store_id)
             if found is None:
                 raise Unavailable("The recording's store is not known here.", store_id=store_id)
-            store = self._open[store_id] = _open_store(*found)
+            store = self._open[store_id] = _open_store(*found, self._data_dir)
         return store
 
 
-def _open_store(uri: str, read_only: bool) -> Store:
+def _open_store(uri: str, read_only: bool, data_dir: Path) -> Store:
     parts = urlsplit(uri)
     if parts.scheme != "file":
         raise ConfigurationError(f"stores: {parts.scheme}: is not a kind of store that is known.")
-    path = Path(unquote(parts.path))
+    # A relative one moves with the data folder; what is absolute stays so.
+    path = data_dir / unquote(parts.path)
     return InPlaceStore(path) if read_only else LocalStore(path)
 
 
@@ -125,7 +127,7 @@ def open_base(settings: Settings) -> Base:
     except BaseException:
         db.close()
         raise
-    return Base(settings, db, keys, Stores(db))
+    return Base(settings, db, keys, Stores(db, settings.data_dir))
 
 
 def prepare_database(settings: Settings) -> None:
@@ -141,7 +143,7 @@ def prepare_database(settings: Settings) -> None:
             if directory.find_store(conn, DEFAULT_STORE) is None:
                 # Made once only: where it is missing later, a disk is not mounted.
                 settings.store_dir.mkdir(mode=0o700, exist_ok=True)
-            uri = settings.store_dir.absolute().as_uri()
+            uri = f"file:{settings.store_dir.name}"
             directory.ensure_store(conn, DEFAULT_STORE, uri, read_only=False)
     finally:
         db.close()

@@ -37,3 +37,24 @@ def test_a_repaired_recording_says_so(tmp_path: Path) -> None:
     assert json.loads(line)["repaired"] in done.stderr.replace("\n", " ")
     again = CliRunner().invoke(main, arguments)
     assert "repaired" not in again.stderr
+
+
+def test_a_data_folder_that_was_moved_still_finds_its_sound(tmp_path: Path) -> None:
+    """The default store's address is relative to it: importing again finds everything there."""
+    path = tmp_path / "in" / "call.wav"
+    path.parent.mkdir()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16_000))
+    os.utime(path, (1_790_000_000, 1_790_000_000))
+    first, second = tmp_path / "first", tmp_path / "second"
+    CliRunner().invoke(main, ["init", "--data", str(first)])
+    CliRunner().invoke(main, ["import", "folder", str(path.parent), "--data", str(first)])
+    kept = sorted(each.name for each in (first / "store").rglob("*"))
+    first.rename(second)
+    again = ["import", "folder", str(path.parent), "--data", str(second)]
+    done = CliRunner().invoke(main, again)
+    assert done.stdout == "new 0, changed 0, already there 1, waiting 0, skipped 0\n"
+    assert sorted(each.name for each in (second / "store").rglob("*")) == kept

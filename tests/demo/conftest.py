@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def built_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def demo_copy(built_demo: Path, tmp_path: Path) -> Path:
-    """A data folder of this test's own; its database refers to the store of the one build."""
+    """A data folder of this test's own; the sound in it is shared with the build by hard links."""
     data_dir = tmp_path / "data"
     shutil.copytree(built_demo, data_dir, ignore=shutil.ignore_patterns("store"))
+    shutil.copytree(built_demo / "store", data_dir / "store", copy_function=os.link)
     return data_dir

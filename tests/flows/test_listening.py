@@ -155,11 +155,10 @@ def house(tmp_path: Path) -> Iterator[House]:
     db = open_database(f"sqlite:///{tmp_path / 'callreel.db'}")
     db.migrate()
     with db.write() as conn:
-        uri = (tmp_path / "store").as_uri()
-        directory.ensure_store(conn, "1", uri, read_only=False)
+        directory.ensure_store(conn, "1", "file:store", read_only=False)
     keys = KeyRing(bytes(range(32)), [TokenSecret(b"abcd", bytes(range(32)), True)])
     (tmp_path / "store").mkdir()
-    stores = Stores(db)
+    stores = Stores(db, tmp_path)
     cache = RenderCache(tmp_path / "cache", limit_bytes=1 << 24, wait_s=30)
     prober = Prober()
     lost: list[Exception] = []
