@@ -26,8 +26,10 @@ run: $(VENV)/.installed ## build the demo data set once and serve it on PORT and
 test: check $(VENV)/.test-programs ## check, then run every test
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
-test-full: check $(VENV)/.test-programs ## as test, and show which branches no test takes
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered
+test-full: check $(VENV)/.test-programs ## the counts in full, and which branches no test takes; writes docs/test-results.md
+	CALLREEL_TEST_FULL=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup \
+	  --junit-xml build/test-full.xml --cov --cov-report term-missing:skip-covered --cov-report json:build/coverage.json
+	$(BIN)/python -m tools.keep_test_results build/test-full.xml build/coverage.json
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, layers, docstrings, spelling
 	$(BIN)/ruff format --check .

@@ -1,4 +1,7 @@
-"""Databases for tests: every test that takes ``database`` runs on SQLite and on PostgreSQL."""
+"""What every test may ask for: a database, and somebody who counts.
+
+Every test that takes ``database`` runs on SQLite and on PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
 
 from callreel.db.database import Database, open_database
+from tests.counts import Shown
 
 
 @functools.cache
@@ -60,3 +64,11 @@ def database(database_url: str) -> Iterator[Database]:
     opened.migrate()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def shown(record_property: Callable[[str, object], None]) -> Iterator[Shown]:
+    """Counts what a test did, for the page that `make test-full` writes."""
+    counted = Shown(record_property)
+    yield counted
+    counted.done()

@@ -411,9 +411,7 @@ def test_a_file_that_changes_while_it_is_read_waits(
 
 
 @given(order=st.permutations(range(6)), cut=st.integers(0, 6))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_and_any_interruption_end_the_same(
     landed: Landed, make_entry: EntryMaker, order: list[int], cut: int
 ) -> None:

@@ -72,7 +72,7 @@ some_spans = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     spans=some_spans,
     name=st.sampled_from(FORMATS),

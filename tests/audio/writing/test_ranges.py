@@ -58,7 +58,7 @@ def test_any_range_holds_the_bytes_of_the_whole(
     file.close()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(
     name=st.sampled_from(ARITHMETIC),
     frames=st.integers(0, 24000),

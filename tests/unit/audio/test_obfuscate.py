@@ -50,7 +50,7 @@ def stereo(left: list[int], right: list[int]) -> SafeBlock:
     return obfuscate(RawBlock(samples, 8000), 0, Mask(((), ())))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     samples=sounds,
     left=intervals,
@@ -114,7 +114,7 @@ def test_the_tone_is_1_khz_at_a_tenth_of_full_scale(rate_hz: int) -> None:
     count=st.integers(0, 40000),
     rate_hz=st.sampled_from(RATES),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_tones_phase_depends_on_the_frame_number_alone(
     start: int, count: int, rate_hz: int
 ) -> None:
