@@ -12,6 +12,7 @@ from callreel.db.changes import Change, ChangePage
 from callreel.db.search import CallFilter, CallPage
 from callreel.errors import CallreelError, NotFound
 from callreel.flows.issue import Issued
+from callreel.flows.signal import SignalAnswer, SignalOrder
 from callreel.model import (
     AudioSpec,
     Call,
@@ -156,13 +157,15 @@ class FakeSignals:
     """Takes signals, or raises."""
 
     error: Exception | None = None
-    sent: list[dict[str, object]] = field(default_factory=list)
+    sent: list[tuple[str, SignalOrder, dict[str, object]]] = field(default_factory=list)
+    answer: SignalAnswer = field(default_factory=lambda: SignalAnswer(("s1",), UnixMillis(0), ()))
 
-    def send(self, principal: Principal, **signal: object) -> None:
+    def send(self, principal: Principal, order: SignalOrder, **how: object) -> SignalAnswer:
         """Remembers it."""
-        self.sent.append({"username": principal.username, **signal})
+        self.sent.append((principal.username, order, how))
         if self.error is not None:
             raise self.error
+        return self.answer
 
 
 class FakeDelivery:

@@ -199,7 +199,7 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
 
     The user and the channel it names come into the directory of its site. A recording once known is
     not lost by writing the call again without one. A recording starts with the first of its calls;
-    where that moves, so do its spans from signals: call ``masks.bind_signals`` afterwards.
+    where that moves, so do its spans from signals: call ``signals.bind_signals`` afterwards.
     """
     changes.hold_order(conn)
     values: dict[str, object] = {

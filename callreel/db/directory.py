@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,6 +41,17 @@ class Site:
     pad_s: float
     max_span_s: float | None
     settle_s: float
+    fill_kind: str
+    """What is written over what is masked: ``tone``, ``silence`` or ``file``; ``audio/fill.py``."""
+    fill_hz: float
+    fill_dbfs: float
+    fill_samples: bytes | None
+    """Of a file: int16, little endian, mono."""
+    fill_rate_hz: int | None
+    burn_in_after_s: float | None
+    """How long after a recording is ready its masks are burned in; None: only when told."""
+    key_presses: str
+    """What is done with keys heard in the sound: ``off``, ``list`` for a person, ``apply``."""
 
 
 def _id(kind: str, *parts: str) -> str:
@@ -100,24 +112,14 @@ def set_site(conn: Connection, site: Site) -> None:
     Raises:
         BadRequest: A setting is out of range.
     """
-    if (
-        site.pad_s < 0
-        or site.settle_s < 0
-        or (site.max_span_s is not None and site.max_span_s <= 0)
-    ):
-        raise BadRequest("pad_s and settle_s are 0 or more, max_span_s is more than 0.")
-    conn.execute(
-        update(sites)
-        .where(sites.c.id == site.id)
-        .values(
-            name=site.name,
-            default_voicelocation=site.default_voicelocation,
-            timezone=site.timezone,
-            pad_s=site.pad_s,
-            max_span_s=site.max_span_s,
-            settle_s=site.settle_s,
-        )
-    )
+    for name in ("pad_s", "settle_s", "max_span_s", "burn_in_after_s"):
+        value = getattr(site, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise BadRequest(f"{name}: {value} is not a number of seconds, 0 or more.")
+    if site.max_span_s == 0:
+        raise BadRequest("max_span_s: must be more than 0.")
+    values = asdict(site)
+    conn.execute(update(sites).where(sites.c.id == values.pop("id")).values(**values))
 
 
 def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = None) -> Site:

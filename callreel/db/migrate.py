@@ -22,8 +22,12 @@ def _config() -> Config:
     return config
 
 
-def upgrade(conn: Connection) -> None:
+def upgrade(conn: Connection, to: str = "head") -> None:
     """Run every migration that is missing, inside the caller's transaction.
+
+    Args:
+        conn: A write transaction.
+        to: The revision to stop at; tests begin at an older one.
 
     Raises:
         DatabaseNewer: The database names a revision that this version does not know.
@@ -38,7 +42,7 @@ def upgrade(conn: Connection) -> None:
             )
     config = _config()
     config.attributes["connection"] = conn
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def require_current(conn: Connection) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -45,6 +46,13 @@ sites = Table(
     Column("pad_s", Double, nullable=False),
     Column("max_span_s", Double),
     Column("settle_s", Double, nullable=False),
+    Column("fill_kind", Text, nullable=False, server_default="tone"),
+    Column("fill_hz", Double, nullable=False, server_default="1000"),
+    Column("fill_dbfs", Double, nullable=False, server_default="-20"),
+    Column("fill_samples", LargeBinary),
+    Column("fill_rate_hz", Integer),
+    Column("burn_in_after_s", Double),
+    Column("key_presses", Text, nullable=False, server_default="list"),
 )
 
 datasources = Table(
@@ -132,6 +140,9 @@ recordings = Table(
     Column("mask_revision", Integer, nullable=False),
     Column("mask_seal", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("burned_at", BigInteger),
+    Column("burned_revision", Integer),
+    Column("source_commitment", Text),
     UniqueConstraint("datasource", "voicelocation", "voicefilename"),
     Index(None, "sha256"),
     CheckConstraint("state IN ('ready', 'unplayable', 'deleted')", name="state_known"),
@@ -209,13 +220,24 @@ signals = Table(
     Column("id", Text, primary_key=True),
     Column("directory_user_id", Text, ForeignKey("directory_users.id")),
     Column("channel_id", Text, ForeignKey("channels.id")),
+    Column("call_id", Text),
     Column("at", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("mute", Boolean, nullable=False),
-    Column("web_user_id", Text, ForeignKey("web_users.id"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_key", Text, unique=True),
+    Column("web_user_id", Text, ForeignKey("web_users.id")),
+    Column("settled", Text),
+    Column("settled_at", BigInteger),
+    Column("settled_by", Text),
+    Column("settled_reason", Text),
     Column("created_at", BigInteger, nullable=False),
     Index(None, "directory_user_id", "at"),
     Index(None, "channel_id", "at"),
+    Index(None, "call_id"),
+    Index(None, "at", "id"),
+    CheckConstraint("source IN ('web', 'switch', 'person')", name="source_known"),
+    CheckConstraint("settled IN ('accepted', 'completed', 'dismissed')", name="settled_known"),
 )
 
 spans = Table(
@@ -233,8 +255,56 @@ spans = Table(
     Column("signal_on_id", Text, ForeignKey("signals.id")),
     Column("signal_off_id", Text, ForeignKey("signals.id")),
     Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger),
+    Column("changed_by", Text),
+    Column("change_reason", Text),
     Index(None, "recording_id", "state"),
-    CheckConstraint("state IN ('active', 'removed')", name="state_known"),
+    Index(None, "signal_on_id"),
+    Index(None, "signal_off_id"),
+    CheckConstraint("state IN ('active', 'proposed', 'removed')", name="state_known"),
+)
+
+burn_ins = Table(
+    "burn_ins",
+    metadata,
+    Column("recording_id", Text, ForeignKey("recordings.id"), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("mask_revision", Integer, nullable=False),
+    Column("old_store_id", Text, nullable=False),
+    Column("old_key", Text, nullable=False),
+    Column("new_key", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Index(None, "state"),
+    CheckConstraint("state IN ('asked', 'writing', 'swapped', 'done')", name="state_known"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("recording_id", Text, ForeignKey("recordings.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("released_by", Text),
+    Column("released_at", BigInteger),
+    Column("release_reason", Text),
+    Index(None, "recording_id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("web_user_id", Text, ForeignKey("web_users.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "created_at"),
 )
 
 audit = Table(

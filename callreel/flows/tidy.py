@@ -1,4 +1,4 @@
-"""What nobody may use any more is removed: renders of older masks, single-use tokens long over.
+"""What nobody may use any more is removed: old renders, single-use tokens, kept answers.
 
 Nothing depends on it for safety: the key of a render names its mask revision, and tokens expire.
 """
@@ -6,12 +6,14 @@ Nothing depends on it for safety: the key of a render names its mask revision, a
 from __future__ import annotations
 
 from callreel.audio.rendered import RenderCache
-from callreel.db import changes, tokens
+from callreel.db import changes, idempotency, tokens
 from callreel.db.database import Database
 from callreel.model import Clock, UnixMillis
 
 GRACE_MS = 3_600_000
 """How long a used token is remembered after its expiry; far more than clocks differ."""
+REPEATS_MS = 8 * 86_400_000
+"""How long an Idempotency-Key is remembered; longer than a late signal is taken."""
 
 
 class Tidy:
@@ -43,3 +45,4 @@ class Tidy:
             self._cache.forget(recording_id)
         with self._db.write() as conn:
             tokens.forget_expired(conn, UnixMillis(self._clock() - GRACE_MS))
+            idempotency.forget_before(conn, UnixMillis(self._clock() - REPEATS_MS))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from callreel.db import audit, calls, masks
+from callreel.db import audit, calls, masks, signals
 from callreel.db.audit import AuditEntry
 from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
@@ -82,7 +82,7 @@ class BatchWriter:
         told = Result(calls.put_call(conn, call, now))
         masked = recording is not None and self._mask(conn, entry, recording, now)
         if recording is not None or told is not Result.SAME:
-            masks.bind_signals(conn, call.id, self._seal, now)
+            signals.bind_signals(conn, call.id, self._seal, now)
         result = told
         if told is Result.SAME and (masked or stored is not Result.SAME):
             result = Result.CHANGED

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from callreel.audio.formats import find_format
 from callreel.errors import BadRequest
 from callreel.flows.issue import Issue
-from callreel.flows.signal import Signals
+from callreel.flows.signal import SignalOrder, Signals
 from callreel.model import AudioSpec, OutputChannels
 from callreel.web.query import run_together
 from callreel.web.session import Session, address_of, require_own_site
@@ -88,10 +88,12 @@ class Legacy:
         await run_in_threadpool(
             self._signals.send,
             principal,
-            objtype=objtype,
-            objid=_required(values, "objid"),
-            container=values.get("key") or None,
-            mute=mute,
+            SignalOrder(
+                mute=mute,
+                objtype=objtype,
+                objid=_required(values, "objid"),
+                container=values.get("key") or None,
+            ),
             address=address_of(request),
         )
         return PlainTextResponse("OK")

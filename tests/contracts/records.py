@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from callreel.access.keys import KeyRing, TokenSecret
-from callreel.db import calls, directory, masks, users
+from callreel.db import calls, directory, masks, signals, users
 from callreel.db.database import Database
 from callreel.model import (
     Call,
@@ -104,7 +104,7 @@ def write_call(conn: Connection, plan: CallPlan) -> calls.Outcome:
         ),
         NOW,
     )
-    masks.bind_signals(conn, CallId(plan.id), SEAL, NOW)
+    signals.bind_signals(conn, CallId(plan.id), SEAL, NOW)
     return outcome
 
 
@@ -135,20 +135,10 @@ def send(
     with database.write() as conn:
         user = users.by_name(conn, "pbx")
         user_id = user.id if user else users.add_user(conn, "pbx", Role.INTEGRATOR, "h", ALL, NOW)
-        targets = masks.object_ids(conn, ALL, objtype, objid, None)
-        masks.add_signal(
-            conn,
-            targets,
-            at=at(at_s),
-            received_at=at(at_s),
-            mute=mute == "on",
-            web_user_id=user_id,
-            now=at(at_s),
-        )
-        touched = masks.recordings_touched(conn, targets, at(at_s))
-        for recording_id in touched:
-            masks.rebuild_signal_spans(conn, recording_id, SEAL, at(at_s))
-    return touched
+        targets = signals.object_ids(conn, ALL, objtype, objid, None)
+        new = signals.NewSignal(at(at_s), at(at_s), mute == "on", "web", user_id)
+        taken = signals.take_signal(conn, targets, new, SEAL)
+    return {match.recording_id for match in taken.matches if match.recording_id}
 
 
 def found_call(database: Database, call_id: str) -> Call:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from callreel.db import calls, directory, masks, users
+from callreel.db import calls, directory, signals, users
 from callreel.db.database import Database
 from callreel.errors import BadRequest
 from callreel.model import Party, RecordingId, Role, Scope, Span, UnixMillis
@@ -140,10 +140,11 @@ def test_a_user_in_two_calls_masks_both(database: Database) -> None:
         write_call(conn, CallPlan("c1", recording="r1"))
         write_call(conn, CallPlan("c2", recording="r2", at_s=2))
         write_call(conn, CallPlan("c3", recording="r3", site="s2"))
-        targets = masks.object_ids(conn, ALL, "user", "2104", "s1")
-        touched = masks.recordings_touched(conn, targets, NOW)
-    assert touched == {"r1"}
-    send(database, "on", 5)
+    with database.write() as conn:
+        targets = signals.object_ids(conn, ALL, "user", "2104", "s1")
+        at = UnixMillis(NOW + 5000)
+        taken = signals.take_signal(conn, targets, signals.NewSignal(at, at, True, "web"), SEAL)
+    assert {each.recording_id for each in taken.matches} == {"r1", "r2"}
     assert shown(database, "c1") == (Span(4.5, 60),)
     assert shown(database, "c2") == (Span(2.5, 60),)
 
@@ -344,10 +345,10 @@ def test_objects_are_found_within_reach_and_container(database: Database) -> Non
     ]
     with database.read() as conn:
         for scope, container, objtype, objid, count in table:
-            found = masks.object_ids(conn, scope, objtype, objid, container)
+            found = signals.object_ids(conn, scope, objtype, objid, container)
             assert len(found) == count, (scope, container, objtype, objid)
         with pytest.raises(BadRequest, match="objtype"):
-            masks.object_ids(conn, ALL, "queue", "1", None)
+            signals.object_ids(conn, ALL, "queue", "1", None)
 
 
 def test_a_signal_and_its_call_that_are_written_at_once_do_not_miss_each_other(
@@ -365,9 +366,11 @@ def test_a_signal_and_its_call_that_are_written_at_once_do_not_miss_each_other(
 
     other = threading.Thread(target=call_arrives)
     with database.write() as conn:
-        targets = masks.object_ids(conn, ALL, "user", "2104", None)
-        masks.add_signal(conn, targets, at=at, received_at=at, mute=True, web_user_id=user, now=at)
-        assert masks.recordings_touched(conn, targets, at) == set()
+        targets = signals.object_ids(conn, ALL, "user", "2104", None)
+        taken = signals.take_signal(
+            conn, targets, signals.NewSignal(at, at, True, "web", user), SEAL
+        )
+        assert taken.matches == ()
         other.start()
         other.join(timeout=0.5)
     other.join()

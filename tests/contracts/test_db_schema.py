@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import CheckConstraint, create_engine, inspect, make_url, text
+from sqlalchemy import CheckConstraint, create_engine, inspect, make_url, select, text
 from sqlalchemy.exc import ProgrammingError
 
+from callreel.db import directory, migrate
 from callreel.db.database import Database, open_database
-from callreel.db.schema import metadata
+from callreel.db.schema import metadata, signals, spans
 from callreel.errors import CallreelError, ConfigurationError, DatabaseNewer
 from tests.contracts.records import CallPlan, at, write_call
 
@@ -218,3 +219,46 @@ def test_a_user_who_may_not_make_roles_can_migrate(postgres_database_url: str) -
         conn.exec_driver_sql(f"DROP OWNED BY {name}")
         conn.exec_driver_sql(f"DROP ROLE {name}")
     admin.dispose()
+
+
+def test_the_second_migration_keeps_signals_and_spans(database_url: str) -> None:
+    """Both tables are made anew, and what a mask is made of must not be lost (T48)."""
+    opened = open_database(database_url)
+    with opened.write() as conn:
+        migrate.upgrade(conn, "0001")
+        for statement in (
+            "INSERT INTO sites VALUES ('s', 'Leeds', NULL, 'UTC', 0.5, NULL, 30)",
+            "INSERT INTO stores VALUES ('1', 'file:store', false)",
+            "INSERT INTO voicelocations VALUES ('1', NULL, '1')",
+            "INSERT INTO channels VALUES ('ch', 's', 'T1')",
+            "INSERT INTO web_users VALUES ('u', 'pbx', 'pbx', 'h', 'integrator', true, NULL, 1, 1)",
+            "INSERT INTO signals VALUES ('on', NULL, 'ch', 5, 6, true, 'u', 7)",
+            (
+                "INSERT INTO recordings (id, datasource, voicelocation, voicefilename, store_id,"
+                " object_key, size_bytes, sha256, content_version, state, started_at, ready_at,"
+                " mask_revision, mask_seal, created_at)"
+                " VALUES ('r', '1', '1', 'v', '1', 'k', 1, 'x', 1, 'ready', 1, 1, 2, 'seal', 1)"
+            ),
+            (
+                "INSERT INTO spans VALUES"
+                " ('m', 'r', 0.1, NULL, 'left', 'signal', 'why', 'who', 'active', 'on', NULL, 8)"
+            ),
+        ):
+            conn.execute(text(statement))
+    opened.migrate()
+    opened.require_current()
+    with opened.read() as conn:
+        span = conn.execute(select(spans)).one()
+        signal_ = conn.execute(select(signals)).one()
+        site = directory.find_site(conn, "s")
+    assert span == (
+        *("m", "r", 0.1, None, "left", "signal", "why", "who", "active", "on", None, 8),
+        *(None, None, None),
+    )
+    assert (signal_.id, signal_.channel_id, signal_.at, signal_.received_at) == ("on", "ch", 5, 6)
+    assert (signal_.mute, signal_.source, signal_.web_user_id) == (True, "web", "u")
+    assert (site.fill_kind, site.fill_hz, site.fill_dbfs, site.key_presses) == (
+        *("tone", 1000, -20),
+        "list",
+    )
+    opened.close()

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, select
 
-from callreel.db import audit, calls, directory, masks, schema, users
+from callreel.db import audit, calls, directory, schema, signals, users
 from callreel.errors import Unavailable
 from callreel.flows.entry import (
     CallEntry,
@@ -287,16 +287,11 @@ def test_a_signal_that_was_held_masks_the_call_when_it_comes(
     """Call records come after the call (contract.md 4.4); of both legs of a transfer."""
     landed.take(make_entry("earlier", extension="2105"))
     with landed.database.write() as conn:
-        masks.add_signal(
+        user = users.add_user(conn, "ann", Role.INTEGRATOR, "x", Scope(everything=True), NOW)
+        signals.add_signal(
             conn,
-            masks.object_ids(conn, Scope(everything=True), "user", "2105", None),
-            at=UnixMillis(STARTED_AT + 100),
-            received_at=NOW,
-            mute=True,
-            web_user_id=users.add_user(
-                conn, "ann", Role.INTEGRATOR, "x", Scope(everything=True), NOW
-            ),
-            now=NOW,
+            signals.object_ids(conn, Scope(everything=True), "user", "2105", None),
+            signals.NewSignal(UnixMillis(STARTED_AT + 100), NOW, True, "web", user),
         )
     sound = landed.wav("leg.wav")
     landed.take(

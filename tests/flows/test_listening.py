@@ -37,7 +37,7 @@ from callreel.flows.deliver import Deliver
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
-from callreel.flows.signal import Signals
+from callreel.flows.signal import SignalOrder, Signals
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
 from callreel.model import (
@@ -212,9 +212,7 @@ def test_a_signal_on_either_leg_masks_the_shared_recording_for_both(house: House
     for extension, on_s, off_s in (("2104", 1, 2), ("2105", 7, 8)):
         for at_s, mute in ((on_s, True), (off_s, False)):
             house.now = UnixMillis(START + at_s * 1000)
-            house.signals.send(
-                crm, objtype="user", objid=extension, container=None, mute=mute, address=None
-            )
+            house.signals.send(crm, SignalOrder(mute, "user", extension), address=None)
     house.now = UnixMillis(START + 3_600_000)
     page = house.browse.changes(crm, None, 100)
     assert {change.kind for change in page.items} == {"call", "recording", "mask"}
@@ -238,9 +236,7 @@ def test_a_signal_about_nobody_known_is_refused(house: House) -> None:
     far = house.user()
     for who, extension in ((far, "9999"), (near, "2104"), (auditor, "2104")):
         with pytest.raises(NotFound, match=extension):
-            house.signals.send(
-                who, objtype="user", objid=extension, container=None, mute=True, address=None
-            )
+            house.signals.send(who, SignalOrder(True, "user", extension), address=None)
 
 
 def test_what_is_not_yours_is_not_there(house: House) -> None:

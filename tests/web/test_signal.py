@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from callreel.errors import NotFound, Unavailable
+from callreel.flows.signal import SignalOrder
 from tests.web.stage import USERNAME, Backstage
 
 
@@ -14,35 +15,35 @@ from tests.web.stage import USERNAME, Backstage
     [
         (
             "cat=4&type=1&objtype=user&objid=2104&key=",
-            {"objtype": "user", "objid": "2104", "container": None, "mute": True},
+            SignalOrder(True, "user", "2104", None),
         ),
         (
             "cat=0x04&type=0x01&objtype=user&objid=2104",
-            {"objtype": "user", "objid": "2104", "container": None, "mute": True},
+            SignalOrder(True, "user", "2104", None),
         ),
         (
             "cat=4&type=2&objtype=channel&objid=Trunk+1&key=Leeds",
-            {"objtype": "channel", "objid": "Trunk+1", "container": "Leeds", "mute": False},
+            SignalOrder(False, "channel", "Trunk+1", "Leeds"),
         ),
         (
             "CAT=0X04;TYPE=0x02;ObjType=Channel;ObjId=a%20b;unknown=1",
-            {"objtype": "channel", "objid": "a b", "container": None, "mute": False},
+            SignalOrder(False, "channel", "a b", None),
         ),
         (
             "cat=4type=1objtype=userobjid=2104key=",
-            {"objtype": "user", "objid": "2104", "container": None, "mute": True},
+            SignalOrder(True, "user", "2104", None),
         ),
     ],
 )
 def test_a_signal_is_stored_and_answered_ok(
-    known: TestClient, backstage: Backstage, query: str, expected: dict[str, object]
+    known: TestClient, backstage: Backstage, query: str, expected: SignalOrder
 ) -> None:
     """Both spellings of numbers, a blank key for everywhere."""
     answer = known.get(f"/signal.js?{query}")
     assert (answer.status_code, answer.content) == (200, b"OK")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
-    assert backstage.signals.sent == [{"username": USERNAME, **expected, "address": "testclient"}]
+    assert backstage.signals.sent == [(USERNAME, expected, {"address": "testclient"})]
 
 
 @pytest.mark.parametrize(
