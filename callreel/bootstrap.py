@@ -22,6 +22,8 @@ from callreel.flows.deliver import Deliver
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
+from callreel.flows.masking import Masking
+from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
@@ -203,6 +205,8 @@ def open_serving(settings: Settings) -> Serving:
         issue=Issue(base.db, base.keys, sound, system_clock, settings.server.public_echo_url),
         browse=Browse(base.db),
         signals=Signals(base.db, base.keys, system_clock),
+        masking=Masking(base.db, base.keys, system_clock),
+        settling=Settling(base.db, base.keys, system_clock),
         is_ready=base.db.is_writable,
     )
     echo = EchoParts(

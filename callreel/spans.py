@@ -190,3 +190,12 @@ def effective_spans(mask: Mask, rate_hz: int) -> tuple[Span, ...]:
 
 def _covers(intervals: Sequence[Interval], frame: int) -> bool:
     return any(start <= frame < end for start, end in intervals)
+
+
+def covers(outer: Mask, inner: Mask) -> bool:
+    """Whether everything that ``inner`` masks is masked by ``outer`` too; of the same recording."""
+    return all(
+        any(a <= start and end <= b for a, b in wide)
+        for wide, narrow in zip(outer.channels, inner.channels, strict=True)
+        for start, end in narrow
+    )

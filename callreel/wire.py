@@ -8,6 +8,7 @@ from typing import TypedDict
 API = "/api/v1"
 CALLS_PATH = f"{API}/calls"
 CHANGES_PATH = f"{API}/changes"
+SIGNALS_PATH = f"{API}/signals"
 OPENAPI_PATH = f"{API}/openapi.json"
 ECHO_PATH = "/v"
 """Where Echo serves; a token follows."""
@@ -23,6 +24,21 @@ def call_path(call_id: str) -> str:
 def tokens_path(recording_id: str) -> str:
     """Where a token of a recording is asked for."""
     return f"{API}/recordings/{recording_id}/tokens"
+
+
+def settle_path(signal_id: str) -> str:
+    """Where a signal is settled."""
+    return f"{SIGNALS_PATH}/{signal_id}/settle"
+
+
+def spans_path(recording_id: str) -> str:
+    """The spans of a recording."""
+    return f"{API}/recordings/{recording_id}/spans"
+
+
+def span_path(recording_id: str, span_id: str) -> str:
+    """One span of a recording."""
+    return f"{spans_path(recording_id)}/{span_id}"
 
 
 class SpanItem(TypedDict):
@@ -71,6 +87,76 @@ class TokenBody(TypedDict):
     size_bytes: int | None
     masked_spans: list[SpanItem]
     mask_revision: int
+
+
+class MatchItem(TypedDict):
+    """A call that a signal is about; recording_id is null where nothing was recorded."""
+
+    call_id: str
+    recording_id: str | None
+
+
+class SignalBody(TypedDict):
+    """Answer to a signal; state is bound, or held until its call comes."""
+
+    signals: list[str]
+    at: str
+    state: str
+    matched: list[MatchItem]
+
+
+class SignalItem(TypedDict):
+    """One signal; state is paired, unpaired, repeated or orphan."""
+
+    id: str
+    at: str
+    received_at: str
+    mute: str
+    objtype: str
+    objid: str
+    call_id: str | None
+    source: str
+    state: str
+    recording_ids: list[str]
+    settled: str | None
+    settled_by: str | None
+    settled_reason: str | None
+
+
+class SignalPageBody(TypedDict):
+    """Answer of the list of signals."""
+
+    items: list[SignalItem]
+    next: str | None
+
+
+class StoredSpanItem(TypedDict):
+    """One span with its cause; end_s is null to the end, state active, proposed or removed."""
+
+    id: str
+    start_s: float
+    end_s: float | None
+    channel: str | None
+    source: str
+    state: str
+    reason: str | None
+    actor: str | None
+    created_at: str
+    changed_at: str | None
+    changed_by: str | None
+    change_reason: str | None
+    signal_on: str | None
+    signal_off: str | None
+
+
+class RecordingSpansBody(TypedDict):
+    """What is masked in a recording, and why; changed is the span that was just written."""
+
+    recording_id: str
+    mask_revision: int
+    masked_spans: list[SpanItem]
+    spans: list[StoredSpanItem]
+    changed: str | None
 
 
 class ChangeItem(TypedDict):

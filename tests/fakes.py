@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from callreel.access.identity import Verifier, hash_api_key, hash_password
 from callreel.db.changes import Change, ChangePage
 from callreel.db.search import CallFilter, CallPage
+from callreel.db.unsettled import ListedSignal, SignalPage, SignalState
 from callreel.errors import CallreelError, NotFound
 from callreel.flows.issue import Issued
+from callreel.flows.masking import RecordingSpans
+from callreel.flows.settling import Settlement
 from callreel.flows.signal import SignalAnswer, SignalOrder
 from callreel.model import (
     AudioSpec,
@@ -166,6 +169,78 @@ class FakeSignals:
         if self.error is not None:
             raise self.error
         return self.answer
+
+
+@dataclass
+class FakeMasking:
+    """Takes spans, or raises."""
+
+    error: Exception | None = None
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    answer: RecordingSpans = field(
+        default_factory=lambda: RecordingSpans(RecordingId("r1"), 2, (Span(1, 2),), ())
+    )
+
+    def _answered(self, *asked: object) -> RecordingSpans:
+        self.asked.append(asked)
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    def spans(self, principal: Principal, recording_id: str) -> RecordingSpans:
+        """Lists."""
+        return self._answered("spans", principal.username, recording_id)
+
+    def add(self, principal: Principal, *asked: object, address: str | None) -> RecordingSpans:
+        """Adds one."""
+        return self._answered("add", principal.username, *asked, address)
+
+    def change(self, principal: Principal, *asked: object, address: str | None) -> RecordingSpans:
+        """Changes one."""
+        return self._answered("change", principal.username, *asked, address)
+
+    def remove(self, principal: Principal, *asked: object, address: str | None) -> RecordingSpans:
+        """Takes one away."""
+        return self._answered("remove", principal.username, *asked, address)
+
+
+LISTED = ListedSignal(
+    id="s1",
+    at=UnixMillis(1_795_500_000_000),
+    received_at=UnixMillis(1_795_500_000_250),
+    mute=True,
+    objtype="user",
+    objid="2104",
+    source="web",
+    state=SignalState.UNPAIRED,
+    settled=None,
+    settled_by=None,
+    settled_reason=None,
+    recording_ids=(RecordingId("r1"),),
+    call_id=None,
+)
+
+
+@dataclass
+class FakeSettling:
+    """Lists and settles signals, or raises."""
+
+    error: Exception | None = None
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def signals(self, principal: Principal, **wanted: object) -> SignalPage:
+        """Lists one."""
+        self.asked.append((principal.username, wanted))
+        return SignalPage((LISTED,), "more")
+
+    def settle(
+        self, principal: Principal, signal_id: str, decision: Settlement, *, address: str | None
+    ) -> ListedSignal:
+        """Settles it."""
+        self.asked.append((principal.username, signal_id, decision, address))
+        if self.error is not None:
+            raise self.error
+        return LISTED
 
 
 class FakeDelivery:

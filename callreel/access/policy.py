@@ -17,6 +17,9 @@ class Action(StrEnum):
     SEE_CALLS = "calls:see"
     HEAR = "recordings:hear"
     SIGNAL = "signals:send"
+    REVIEW = "signals:review"
+    MASK = "masks:add"
+    NARROW = "masks:narrow"
 
 
 _EVERYONE = frozenset(Role)
@@ -25,6 +28,10 @@ _MAY: dict[Action, frozenset[Role]] = {
     # An auditor reads who listened, and does not listen.
     Action.HEAR: _EVERYONE - {Role.AUDITOR},
     Action.SIGNAL: _EVERYONE - {Role.AUDITOR},
+    Action.REVIEW: _EVERYONE - {Role.INTEGRATOR},
+    Action.MASK: _EVERYONE - {Role.AUDITOR},
+    # Masking less is the one act that lets out what was held back.
+    Action.NARROW: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
 }
 
 NOTHING = Scope()

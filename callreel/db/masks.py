@@ -96,6 +96,7 @@ def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
         )
     )
     known = {tuple(row) for row in rows}
+    intact = is_intact(conn, recording_id, seal)
     added = False
     for span in dict.fromkeys(new):
         channel = None if span.channel is None else span.channel.value
@@ -112,7 +113,7 @@ def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
             )
             added = True
     if added and state == "active":
-        reseal(conn, recording_id, seal, now)
+        reseal(conn, recording_id, seal, now, intact=intact)
     return added
 
 
@@ -165,19 +166,49 @@ def change_state(
     )
 
 
-def reseal(conn: Connection, recording_id: RecordingId, seal: Seal, now: UnixMillis) -> None:
-    """Give the mask of a recording its next revision and a seal over its active spans."""
+def is_intact(conn: Connection, recording_id: RecordingId, seal: Seal) -> bool:
+    """Whether the spans of a recording fit their seal. Asked before they are changed."""
+    row = conn.execute(
+        select(recordings.c.mask_revision, recordings.c.mask_seal).where(
+            recordings.c.id == recording_id
+        )
+    ).one()
+    active = active_spans(conn, [recording_id]).get(recording_id, ())
+    return bool(row.mask_seal == seal(recording_id, row.mask_revision, active))
+
+
+def reseal(
+    conn: Connection, recording_id: RecordingId, seal: Seal, now: UnixMillis, *, intact: bool
+) -> None:
+    """Give the mask of a recording its next revision and a seal over its active spans.
+
+    Args:
+        conn: The write transaction that changed them.
+        recording_id: Whose spans they are.
+        seal: Makes the MAC.
+        now: The time of writing.
+        intact: What ``is_intact`` said before the change. Rows that somebody damaged must not come
+            to look right because a span was added to them: they keep a seal that does not fit.
+    """
     changes.hold_order(conn)
     revision = conn.execute(
         select(recordings.c.mask_revision).where(recordings.c.id == recording_id)
     ).scalar_one()
-    active = active_spans(conn, [recording_id]).get(recording_id, ())
-    conn.execute(
-        update(recordings)
-        .where(recordings.c.id == recording_id)
-        .values(
-            mask_revision=revision + 1,
-            mask_seal=seal(recording_id, revision + 1, active),
-        )
-    )
+    values: dict[str, object] = {"mask_revision": revision + 1}
+    if intact:
+        active = active_spans(conn, [recording_id]).get(recording_id, ())
+        values["mask_seal"] = seal(recording_id, revision + 1, active)
+    conn.execute(update(recordings).where(recordings.c.id == recording_id).values(**values))
     changes.record(conn, now, "mask", recording_id=recording_id)
+
+
+def is_burned_in(conn: Connection, recording_id: RecordingId) -> bool:
+    """Whether the stored sound of a recording was rewritten with its masks."""
+    burned = select(recordings.c.burned_at).where(recordings.c.id == recording_id)
+    return conn.execute(burned).scalar() is not None
+
+
+def shown(conn: Connection, recording_id: RecordingId) -> list[list[object]]:
+    """The active spans of a recording as an audit row tells them; no end is null."""
+    active = active_spans(conn, [recording_id]).get(recording_id, ())
+    return sorted([span.start_s, stored_end(span), span.channel] for span in active)

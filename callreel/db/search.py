@@ -6,21 +6,17 @@ however many come in meanwhile.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
+from callreel.db import cursor as place
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
 from callreel.db.schema import call_records, recordings, spans
-from callreel.errors import BadRequest
 from callreel.model import Call, Direction, Scope, UnixMillis
 from callreel.spans import WHOLE_FRAME
 
 # Instant and id of a call; 18 digits fit the column, and no database holds a NUL in a text.
-_PLACE = re.compile(r"(-?\d{1,18})\|([^\0]+)", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ def search_calls(
     """
     query = select_calls().where(in_scope(scope), *_conditions(wanted))
     if cursor is not None:
-        started_at, call_id = _read_cursor(cursor)
+        started_at, call_id = place.read(cursor)
         query = query.where(
             or_(
                 call_records.c.started_at < started_at,
@@ -82,7 +78,7 @@ def search_calls(
     rows = conn.execute(query.limit(limit + 1)).mappings().all()
     items = calls_of_rows(conn, rows[:limit])
     more = len(rows) > limit
-    return CallPage(items, _make_cursor(items[-1]) if more else None)
+    return CallPage(items, place.make(items[-1].started_at, items[-1].id) if more else None)
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
@@ -146,19 +142,3 @@ def _matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
         length = func.length(column)
         return and_(length >= len(end), func.substr(column, length - len(end) + 1) == end)
     return column == pattern
-
-
-def _make_cursor(last: Call) -> str:
-    text = f"{last.started_at}|{last.id}".encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", True)
-        place = _PLACE.fullmatch(raw.decode())
-    except (binascii.Error, ValueError):
-        place = None
-    if place is None:
-        raise BadRequest("cursor: this is not one that this server gave out.")
-    return int(place[1]), place[2]

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    FromClause,
     Table,
     and_,
     insert,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 )
 
 from callreel.db import changes
-from callreel.db.masks import Seal, change_state, insert_span, reseal, stored_end
+from callreel.db.masks import Seal, change_state, insert_span, is_intact, reseal, stored_end
 from callreel.db.schema import (
     call_records,
     channels,
@@ -151,6 +150,15 @@ def add_signal(conn: Connection, targets: Sequence[Target], new: NewSignal) -> l
     return ids
 
 
+def target_of(conn: Connection, signal_id: str) -> Target:
+    """What a stored signal is about."""
+    s = signals.c
+    row = conn.execute(
+        select(s.directory_user_id, s.channel_id, s.call_id).where(s.id == signal_id)
+    ).one()
+    return Target(row.directory_user_id, row.channel_id, row.call_id)
+
+
 def _name(target: Target) -> str:
     return "\n".join(
         each or "" for each in (target.directory_user_id, target.channel_id, target.call_id)
@@ -178,8 +186,10 @@ def calls_meant(conn: Connection, signal_ids: Sequence[str]) -> tuple[Match, ...
     c = call_records.c
     wanted = union(
         *(
-            select(c.id, c.recording_id).select_from(legs).where(signals.c.id.in_(signal_ids))
-            for legs in _legs_of_signals()
+            select(c.id, c.recording_id)
+            .select_from(signals.join(LEGS, about))
+            .where(signals.c.id.in_(signal_ids))
+            for about in belongs()
         )
     )
     found = [Match(CallId(call_id), recording) for call_id, recording in conn.execute(wanted)]
@@ -205,18 +215,21 @@ def take_signal(conn: Connection, targets: Sequence[Target], new: NewSignal, sea
     return Taken(tuple(ids), matches)
 
 
-def _legs_of_signals() -> tuple[FromClause, ...]:
-    """Signals beside the calls that they are about, in three joins that an index serves each.
+LEGS = call_records.outerjoin(recordings, recordings.c.id == call_records.c.recording_id)
+"""Calls, with their recordings where they have one."""
+
+
+def belongs() -> tuple[ColumnElement[bool], ...]:
+    """The three ways in which a signal is about a call of LEGS; an index serves each.
 
     A call that is named is meant whatever its clock says: times outside it mask more, not less.
     """
     c, s = call_records.c, signals.c
     in_time = and_(s.call_id.is_(None), _is_on_at(s.at))
-    legs = call_records.outerjoin(recordings, recordings.c.id == c.recording_id)
     return (
-        signals.join(legs, and_(c.directory_user_id == s.directory_user_id, in_time)),
-        signals.join(legs, and_(c.channel_id == s.channel_id, in_time)),
-        signals.join(legs, c.id == s.call_id),
+        and_(c.directory_user_id == s.directory_user_id, in_time),
+        and_(c.channel_id == s.channel_id, in_time),
+        c.id == s.call_id,
     )
 
 
@@ -282,6 +295,7 @@ def rebuild_signal_spans(
     }
     if stored.keys() == wanted.keys():
         return False
+    intact = is_intact(conn, recording_id, seal)
     for key in stored.keys() - wanted.keys():
         # Kept, for whoever asks later what was masked when.
         change_state(
@@ -303,7 +317,7 @@ def rebuild_signal_spans(
             signal_off_id=key[3],
             created_at=now,
         )
-    reseal(conn, recording_id, seal, now)
+    reseal(conn, recording_id, seal, now, intact=intact)
     return True
 
 
@@ -317,12 +331,12 @@ def _paired(
                 select(
                     s.id, s.at, s.mute, s.directory_user_id, s.channel_id, call_records.c.site_id
                 )
-                .select_from(legs)
+                .select_from(signals.join(LEGS, about))
                 .where(
                     call_records.c.recording_id == recording_id,
                     or_(s.settled.is_(None), s.settled != "dismissed"),
                 )
-                for legs in _legs_of_signals()
+                for about in belongs()
             )
         )
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
@@ -16,14 +15,13 @@ from callreel.flows.issue import Issue
 from callreel.model import AudioSpec, CallId, OutputChannels, RecordingId
 from callreel.web import parameters
 from callreel.web.accept import chosen_kind
+from callreel.web.asked import json_body, query_of, require_members
 from callreel.web.legacy import channels_of
 from callreel.web.openapi import document
-from callreel.web.query import strict
 from callreel.web.renders import Renders
 from callreel.web.session import Session, address_of, require_own_site
 from callreel.web.shapes import as_csv, as_xml, call_item, change_item, token_body
 
-MAX_BODY_BYTES = 16 * 1024
 NEXT_HEADER = "Callreel-Next"
 """Names the next page of a CSV, whose rows have no place for it."""
 
@@ -41,7 +39,7 @@ class Api:
         """``GET /api/v1/calls``, also ``.json``, ``.csv``, ``.xml``."""
         principal = await self._session.principal_of(request)
         kind = chosen_kind(request)
-        values = _query(request, parameters.CALLS)
+        values = query_of(request, parameters.CALLS)
         page = await run_in_threadpool(
             self._browse.calls,
             principal,
@@ -59,7 +57,7 @@ class Api:
     async def call(self, request: Request) -> Response:
         """``GET /api/v1/calls/{id}``."""
         principal = await self._session.principal_of(request)
-        _query(request, ())
+        query_of(request, ())
         call_id = CallId(request.path_params["call_id"])
         found = await run_in_threadpool(self._browse.call, principal, call_id)
         return JSONResponse(call_item(found))
@@ -67,7 +65,7 @@ class Api:
     async def changes(self, request: Request) -> Response:
         """``GET /api/v1/changes``."""
         principal = await self._session.principal_of(request)
-        values = _query(request, parameters.CHANGES)
+        values = query_of(request, parameters.CHANGES)
         limit, since = parameters.page(values, "since")
         page = await run_in_threadpool(self._browse.changes, principal, since, limit)
         items = [change_item(change) for change in page.items]
@@ -77,8 +75,8 @@ class Api:
         """``POST /api/v1/recordings/{id}/tokens``; 202 while a render is made, where preferred."""
         require_own_site(request)
         principal = await self._session.principal_of(request)
-        _query(request, ())
-        spec, single_use = _token_request(await _json_body(request))
+        query_of(request, ())
+        spec, single_use = _token_request(await json_body(request))
         recording_id = RecordingId(request.path_params["recording_id"])
         applied = {}
         if _prefers_async(request) and not FORMATS[spec.format].size_known:
@@ -112,51 +110,16 @@ def _answer(
     return Response(body, headers={**_VARY, **(headers or {})}, media_type=media_type)
 
 
-def _query(request: Request, table: tuple[parameters.Parameter, ...]) -> dict[str, object]:
-    raw = strict(request.scope["query_string"], [parameter.name for parameter in table])
-    return parameters.read(raw, table)
-
-
 def _prefers_async(request: Request) -> bool:
     preferences = ",".join(request.headers.getlist("prefer")).lower().split(",")
     return "respond-async" in {preference.partition(";")[0].strip() for preference in preferences}
-
-
-async def _json_body(request: Request) -> dict[str, object]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BadRequest(f"The body is longer than {MAX_BODY_BYTES} bytes.")
-    if not body:
-        return {}
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise BadRequest("The body must be application/json.")
-    try:
-        parsed = json.loads(body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON.") from None
-    if not isinstance(parsed, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return parsed
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadRequest("The body names a member more than once.")
-    return found
 
 
 _MEMBERS = ("format", "channel", "single_use")
 
 
 def _token_request(body: dict[str, object]) -> tuple[AudioSpec, bool]:
-    for name in body:
-        if name not in _MEMBERS:
-            known = ", ".join(_MEMBERS)
-            raise BadRequest(f"{name[:40]!r} is not a member here; known: {known}.")
+    require_members(body, _MEMBERS)
     chosen, channel = body.get("format", "wav"), body.get("channel", OutputChannels.BOTH.value)
     single_use = body.get("single_use", False)
     if not isinstance(chosen, str):

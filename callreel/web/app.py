@@ -20,11 +20,14 @@ from callreel.errors import NotFound
 from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
+from callreel.flows.masking import Masking
+from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.web.api import Api
 from callreel.web.echo import Echo
 from callreel.web.edge import AccessLog, Endpoint, FixedHeaders
 from callreel.web.legacy import Legacy
+from callreel.web.masking import MaskingApi
 from callreel.web.outlet import Pace
 from callreel.web.problems import plain, problem
 from callreel.web.session import Session
@@ -34,8 +37,12 @@ from callreel.wire import (
     CHANGES_PATH,
     ECHO_PATH,
     OPENAPI_PATH,
+    SIGNALS_PATH,
     VOICE_PATH,
     call_path,
+    settle_path,
+    span_path,
+    spans_path,
     tokens_path,
 )
 
@@ -66,6 +73,8 @@ class WebParts:
     issue: Issue
     browse: Browse
     signals: Signals
+    masking: Masking
+    settling: Settling
     is_ready: Callable[[], bool]
 
 
@@ -82,6 +91,7 @@ def build_web(parts: WebParts) -> ASGIApp:
     """The web application."""
     session = Session(parts.verifier)
     api = Api(session, parts.browse, parts.issue)
+    masking = MaskingApi(session, parts.signals, parts.masking, parts.settling)
     legacy = Legacy(session, parts.issue, parts.signals)
     return _application(
         routes=[
@@ -93,6 +103,13 @@ def build_web(parts: WebParts) -> ASGIApp:
             Route(CALLS_PATH + ".{extension}", Endpoint(api.calls, problem, READ)),
             Route(call_path("{call_id}"), Endpoint(api.call, problem, READ)),
             Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
+            Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
+            Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),
+            Route(spans_path("{recording_id}"), Endpoint(masking.spans, problem, (*READ, "POST"))),
+            Route(
+                span_path("{recording_id}", "{span_id}"),
+                Endpoint(masking.span, problem, ("PATCH", "DELETE")),
+            ),
             Route(CHANGES_PATH, Endpoint(api.changes, problem, READ)),
             Route(OPENAPI_PATH, Endpoint(api.openapi, problem, READ)),
             *_health(parts.is_ready),

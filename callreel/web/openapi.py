@@ -14,23 +14,48 @@ from callreel.wire import (
     API,
     CALLS_PATH,
     CHANGES_PATH,
+    SIGNALS_PATH,
     CallItem,
     CallPageBody,
     ChangeItem,
     ChangePageBody,
+    MatchItem,
+    RecordingSpansBody,
+    SignalBody,
+    SignalItem,
+    SignalPageBody,
     SpanItem,
+    StoredSpanItem,
     TokenBody,
     call_path,
+    settle_path,
+    span_path,
+    spans_path,
     tokens_path,
 )
 
-_SHAPES = (SpanItem, CallItem, CallPageBody, TokenBody, ChangeItem, ChangePageBody)
+_SHAPES = (
+    SpanItem,
+    CallItem,
+    CallPageBody,
+    TokenBody,
+    ChangeItem,
+    ChangePageBody,
+    MatchItem,
+    SignalBody,
+    SignalItem,
+    SignalPageBody,
+    StoredSpanItem,
+    RecordingSpansBody,
+)
 _PLAIN: dict[object, dict[str, object]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     float: {"type": "number"},
     str | None: {"type": ["string", "null"]},
     int | None: {"type": ["integer", "null"]},
+    float | None: {"type": ["number", "null"]},
+    list[str]: {"type": "array", "items": {"type": "string"}},
 }
 
 
@@ -57,15 +82,16 @@ def _object(shape: type) -> dict[str, object]:
     }
 
 
-def _operation(
+def _operation(  # noqa: PLR0913  # one for each part of an operation
     summary: str,
     answer: type,
     *,
     query: tuple[parameters.Parameter, ...] = (),
-    path: str | None = None,
+    path: tuple[str, ...] = (),
     also: dict[str, object] | None = None,
     body: dict[str, object] | None = None,
     other_kinds: tuple[str, ...] = (),
+    status: str = "200",
 ) -> dict[str, object]:
     given: list[dict[str, object]] = [
         {
@@ -76,15 +102,17 @@ def _operation(
         }
         for parameter in query
     ]
-    if path is not None:
-        given.append({"name": path, "in": "path", "required": True, "schema": {"type": "string"}})
+    given += [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in path
+    ]
     content: dict[str, object] = {"application/json": {"schema": _ref(answer)}}
     content |= {kind: {"schema": {"type": "string"}} for kind in other_kinds}
     operation: dict[str, object] = {
         "summary": summary,
         "parameters": given,
         "responses": {
-            "200": {"description": "Done.", "content": content},
+            status: {"description": "Done.", "content": content},
             **(also or {}),
             "default": {
                 "description": "A problem document; code tells which.",
@@ -97,6 +125,102 @@ def _operation(
     if body is not None:
         operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
     return operation
+
+
+_TEXT: dict[str, object] = {"type": "string", "minLength": 1}
+_INSTANT: dict[str, object] = {"type": "string", "format": "date-time"}
+_SECONDS: dict[str, object] = {"type": "number", "minimum": 0}
+_END: dict[str, object] = {"type": ["number", "null"]}
+_CHANNEL: dict[str, object] = {"enum": ["both", "left", "right", None], "default": "both"}
+
+
+def _members(required: tuple[str, ...], **properties: dict[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(required),
+        "properties": properties,
+    }
+
+
+def _masking_paths() -> dict[str, object]:
+    return {
+        SIGNALS_PATH: {
+            "get": _operation(
+                "Signals within your review, newest first.",
+                SignalPageBody,
+                query=parameters.SIGNALS,
+            ),
+            "post": _operation(
+                "Mute on or off; stored on disk before the answer. Takes Idempotency-Key.",
+                SignalBody,
+                body=_members(
+                    ("mute",),
+                    mute={"type": "string", "enum": ["on", "off"]},
+                    objtype={"type": "string", "enum": ["user", "channel"]},
+                    objid=_TEXT,
+                    key=_TEXT,
+                    call_id=_TEXT,
+                    at=_INSTANT,
+                    sent_at=_INSTANT,
+                ),
+            ),
+        },
+        settle_path("{signal_id}"): {
+            "post": _operation(
+                "Decide about a signal that has no partner or belongs to no call.",
+                SignalItem,
+                path=("signal_id",),
+                body=_members(
+                    ("settle", "reason"),
+                    settle={"type": "string", "enum": ["accepted", "completed", "dismissed"]},
+                    reason=_TEXT,
+                    counterpart_at=_INSTANT,
+                ),
+            )
+        },
+        spans_path("{recording_id}"): {
+            "get": _operation(
+                "What is masked in a recording, and why.",
+                RecordingSpansBody,
+                path=("recording_id",),
+            ),
+            "post": _operation(
+                "Mask a stretch.",
+                RecordingSpansBody,
+                path=("recording_id",),
+                status="201",
+                body=_members(
+                    ("start_s", "end_s", "reason"),
+                    start_s=_SECONDS,
+                    end_s=_END,
+                    channel=_CHANNEL,
+                    reason=_TEXT,
+                ),
+            ),
+        },
+        span_path("{recording_id}", "{span_id}"): {
+            "patch": _operation(
+                "Move a span, or confirm a proposed one. Masking less needs a right of its own.",
+                RecordingSpansBody,
+                path=("recording_id", "span_id"),
+                body=_members(
+                    ("reason",),
+                    start_s=_SECONDS,
+                    end_s=_END,
+                    channel=_CHANNEL,
+                    state={"type": "string", "enum": ["active"]},
+                    reason=_TEXT,
+                ),
+            ),
+            "delete": _operation(
+                "Take a span away, or dismiss a proposed one; it stays in the history.",
+                RecordingSpansBody,
+                path=("recording_id", "span_id"),
+                body=_members(("reason",), reason=_TEXT),
+            ),
+        },
+    }
 
 
 @functools.cache
@@ -145,12 +269,12 @@ def document() -> dict[str, object]:
                     other_kinds=("text/csv", "application/xml"),
                 )
             },
-            call_path("{call_id}"): {"get": _operation("One call.", CallItem, path="call_id")},
+            call_path("{call_id}"): {"get": _operation("One call.", CallItem, path=("call_id",))},
             tokens_path("{recording_id}"): {
                 "post": _operation(
                     "A URL that fetches a recording, good for 60 seconds.",
                     TokenBody,
-                    path="recording_id",
+                    path=("recording_id",),
                     body=token_request,
                     also={
                         "202": {
@@ -160,6 +284,7 @@ def document() -> dict[str, object]:
                     },
                 )
             },
+            **_masking_paths(),
             CHANGES_PATH: {
                 "get": _operation(
                     "New and changed calls, recordings and masks, in order, missing none.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from callreel.db.search import CallFilter
+from callreel.db.unsettled import SignalState
 from callreel.errors import BadRequest
 from callreel.model import Direction, UnixMillis
 
@@ -26,7 +27,12 @@ class Parameter:
     meaning: str
 
 
-def _instant(name: str, text: str) -> UnixMillis:
+def instant(name: str, text: str) -> UnixMillis:
+    """An instant of a parameter or member; without an offset it is UTC.
+
+    Raises:
+        BadRequest: It is not a time; the message names it.
+    """
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
@@ -57,6 +63,13 @@ def _direction(name: str, text: str) -> Direction:
         raise BadRequest(f"{name}: must be one of {', '.join(Direction)}.") from None
 
 
+def _states(name: str, text: str) -> frozenset[SignalState]:
+    try:
+        return frozenset(SignalState(each) for each in text.lower().split(","))
+    except ValueError:
+        raise BadRequest(f"{name}: must be some of {', '.join(SignalState)}.") from None
+
+
 def _limit(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
         raise BadRequest(f"{name}: must be a number from 1 to {MAX_LIMIT}.")
@@ -70,9 +83,9 @@ _LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFA
 
 LIMIT = Parameter("limit", _limit, _LIMIT, "How many items at the most.")
 CALLS = (
-    Parameter("since", _instant, _INSTANT, "Started then or later; another name for from."),
-    Parameter("from", _instant, _INSTANT, "Started then or later; without an offset it is UTC."),
-    Parameter("to", _instant, _INSTANT, "Started before then."),
+    Parameter("since", instant, _INSTANT, "Started then or later; another name for from."),
+    Parameter("from", instant, _INSTANT, "Started then or later; without an offset it is UTC."),
+    Parameter("to", instant, _INSTANT, "Started before then."),
     Parameter(
         "party", _text, _TEXT, "A number on either side: whole, its beginning 0161*, its end *0192."
     ),
@@ -81,6 +94,17 @@ CALLS = (
     Parameter("datasource", _text, _TEXT, "The feed it came from."),
     Parameter("rec", _yes_or_no, _YES_NO, "Whether it has a recording."),
     Parameter("mask", _yes_or_no, _YES_NO, "Whether something in it is masked."),
+    LIMIT,
+    Parameter("cursor", _text, _TEXT, "next of the page before."),
+)
+SIGNALS = (
+    Parameter(
+        "state",
+        _states,
+        {"type": "string", "enum": list(SignalState)},
+        "Only these, joined by commas; unpaired,orphan is what a person should look at.",
+    ),
+    Parameter("settled", _yes_or_no, _YES_NO, "Only those that a person settled, or the others."),
     LIMIT,
     Parameter("cursor", _text, _TEXT, "next of the page before."),
 )

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import cast
 from xml.etree import ElementTree as ET
 
 from callreel.db.changes import Change
+from callreel.db.masks import StoredSpan
+from callreel.db.unsettled import ListedSignal
 from callreel.flows.issue import Issued
+from callreel.flows.masking import RecordingSpans
+from callreel.flows.signal import SignalAnswer
 from callreel.model import Call, Span
-from callreel.wire import CallItem, ChangeItem, SpanItem, TokenBody, iso_instant
+from callreel.wire import (
+    CallItem,
+    ChangeItem,
+    RecordingSpansBody,
+    SignalBody,
+    SignalItem,
+    SpanItem,
+    StoredSpanItem,
+    TokenBody,
+    iso_instant,
+)
 
 COLUMNS = tuple(CallItem.__annotations__)
 
@@ -61,6 +76,68 @@ def token_body(issued: Issued) -> TokenBody:
         "size_bytes": issued.size_bytes,
         "masked_spans": span_items(issued.masked_spans),
         "mask_revision": issued.mask_revision,
+    }
+
+
+def signal_body(answer: SignalAnswer) -> SignalBody:
+    """The answer to a signal."""
+    return {
+        "signals": list(answer.signal_ids),
+        "at": iso_instant(answer.at),
+        "state": "bound" if answer.matches else "held",
+        "matched": [
+            {"call_id": match.call_id, "recording_id": match.recording_id}
+            for match in answer.matches
+        ],
+    }
+
+
+def signal_item(signal: ListedSignal) -> SignalItem:
+    """One signal of the list."""
+    return {
+        "id": signal.id,
+        "at": iso_instant(signal.at),
+        "received_at": iso_instant(signal.received_at),
+        "mute": "on" if signal.mute else "off",
+        "objtype": signal.objtype,
+        "objid": signal.objid,
+        "call_id": signal.call_id,
+        "source": signal.source,
+        "state": signal.state.value,
+        "recording_ids": list(signal.recording_ids),
+        "settled": signal.settled,
+        "settled_by": signal.settled_by,
+        "settled_reason": signal.settled_reason,
+    }
+
+
+def recording_spans_body(seen: RecordingSpans) -> RecordingSpansBody:
+    """What is masked in a recording, and why."""
+    return {
+        "recording_id": seen.recording_id,
+        "mask_revision": seen.mask_revision,
+        "masked_spans": span_items(seen.masked_spans),
+        "spans": [_stored_span(each) for each in seen.spans],
+        "changed": seen.changed,
+    }
+
+
+def _stored_span(stored: StoredSpan) -> StoredSpanItem:
+    return {
+        "id": stored.id,
+        "start_s": stored.span.start_s,
+        "end_s": None if math.isinf(stored.span.end_s) else stored.span.end_s,
+        "channel": None if stored.span.channel is None else stored.span.channel.value,
+        "source": stored.source.value,
+        "state": stored.state,
+        "reason": stored.reason,
+        "actor": stored.actor,
+        "created_at": iso_instant(stored.created_at),
+        "changed_at": None if stored.changed_at is None else iso_instant(stored.changed_at),
+        "changed_by": stored.changed_by,
+        "change_reason": stored.change_reason,
+        "signal_on": stored.signal_on_id,
+        "signal_off": stored.signal_off_id,
     }
 
 

@@ -24,11 +24,21 @@ from callreel.access.identity import Verifier
 from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
+from callreel.flows.masking import Masking
+from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
 from callreel.web.connection import GuardedConnection
 from callreel.web.outlet import Pace
-from tests.fakes import FakeBrowse, FakeDeliver, FakeIssue, FakeSignals, FakeUsers
+from tests.fakes import (
+    FakeBrowse,
+    FakeDeliver,
+    FakeIssue,
+    FakeMasking,
+    FakeSettling,
+    FakeSignals,
+    FakeUsers,
+)
 
 USERNAME = "ines"
 PASSWORD = "correct horse battery"
@@ -45,6 +55,8 @@ class Backstage:
     issue: FakeIssue = field(default_factory=FakeIssue)
     browse: FakeBrowse = field(default_factory=FakeBrowse)
     signals: FakeSignals = field(default_factory=FakeSignals)
+    masking: FakeMasking = field(default_factory=FakeMasking)
+    settling: FakeSettling = field(default_factory=FakeSettling)
     deliver: FakeDeliver = field(default_factory=FakeDeliver)
     ready: bool = True
     pace: Pace = field(default_factory=Pace)
@@ -57,6 +69,8 @@ class Backstage:
                 issue=cast("Issue", self.issue),
                 browse=cast("Browse", self.browse),
                 signals=cast("Signals", self.signals),
+                masking=cast("Masking", self.masking),
+                settling=cast("Settling", self.settling),
                 is_ready=lambda: self.ready,
             )
         )
