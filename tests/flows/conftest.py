@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from callreel.flows.intake import Intake
 from callreel.model import Call, Direction, Recording, RecordingId, Scope, UnixMillis
 from callreel.store.base import Store
 from callreel.store.local import InPlaceStore, LocalStore
+from tests.flows.house import House, open_house
 
 NOW = UnixMillis(1_795_500_000_000)
 STARTED_AT = UnixMillis(1_795_426_200_000)
@@ -115,3 +116,10 @@ def landed(database: Database, tmp_path: Path) -> Landed:
     keys = KeyRing(bytes(range(32)), [TokenSecret(b"test", bytes(range(32)), active=True)])
     intake = Intake(database, store_of, probe, keys.seal_mask, lambda: NOW)
     return Landed(database, intake, store, tmp_path / "source", keys)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A house whose clock stands an hour after its calls."""
+    with open_house(tmp_path) as opened:
+        yield opened
