@@ -16,14 +16,15 @@ settings.register_profile("callreel", deadline=None, derandomize=not FULL)
 settings.load_profile("callreel")
 
 
-def repeated(*, named: int, usual: int) -> settings:
+def repeated(*, named: int, usual: int, steps: int = 50) -> settings:
     """How often Hypothesis repeats a test.
 
     Args:
         named: The count that was promised; `make test-full` runs it.
         usual: The count of every other run.
+        steps: Of a state machine, for each time.
     """
-    return settings(max_examples=named if FULL else usual)
+    return settings(max_examples=named if FULL else usual, stateful_step_count=steps)
 
 
 class Shown:
