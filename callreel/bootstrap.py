@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
 from callreel.flows.masking import Masking
+from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
@@ -226,6 +228,32 @@ def open_serving(settings: Settings) -> Serving:
         base.close()
 
     return Serving(base, web, echo, tidy, close)
+
+
+@dataclass(frozen=True, slots=True)
+class Proving:
+    """What a proof needs; close it."""
+
+    prover: Prover
+    close: Callable[[], None]
+
+
+def open_prover(settings: Settings) -> Proving:
+    """What proves masks; its renders are its own, so that it may run beside the server.
+
+    Raises: as ``open_base``.
+    """
+    base = open_base(settings)
+    folder = tempfile.TemporaryDirectory(prefix="callreel-proof-")
+    cache = RenderCache(Path(folder.name), limit_bytes=1 << 62, wait_s=WAIT_S)
+    sound = Sound(base.keys, base.stores, cache, system_clock)
+
+    def close() -> None:
+        cache.close()
+        folder.cleanup()
+        base.close()
+
+    return Proving(Prover(base.db, base.keys, sound, system_clock), close)
 
 
 def _log_audit_failure(error: Exception) -> None:

@@ -47,6 +47,8 @@ class KeyRing:
         self._location_keys: dict[tuple[bytes, str], bytes] = {}
         self._etag_key = _derive(root, "etag")
         self._seal_key = _derive(root, "mask-seal")
+        self._source_key = _derive(root, "source-commitment")
+        self._proof_key = _derive(root, "proof")
 
     @property
     def active_kid(self) -> bytes:
@@ -86,6 +88,17 @@ class KeyRing:
         for span in sorted(spans, key=lambda s: (s.start_s, s.end_s, s.channel or "")):
             parts += [span.start_s.hex(), span.end_s.hex(), span.channel or ""]
         return _mac(self._seal_key, parts)
+
+    def commit_source(self, sha256: str) -> str:
+        """A keyed commitment to stored bytes: it proves later which they were, and tells nothing.
+
+        A plain hash would let somebody who holds the rest of a recording try out what is masked.
+        """
+        return _mac(self._source_key, [sha256])
+
+    def sign_proof(self, text: str) -> str:
+        """A MAC over a report, so that a changed one is found out."""
+        return _mac(self._proof_key, [text])
 
 
 def _derive(secret: bytes, label: str) -> bytes:

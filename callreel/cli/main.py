@@ -8,6 +8,7 @@ from callreel import __version__
 from callreel.cli.client import calls_command, fetch_command
 from callreel.cli.demo import demo_command
 from callreel.cli.imports import import_group, watch_command
+from callreel.cli.prove import prove_command
 from callreel.cli.serve import serve_command
 from callreel.cli.setup import init_command, migrate_command, site_group
 from callreel.cli.users import key_group, user_group
@@ -23,6 +24,7 @@ COMMANDS: tuple[click.Command, ...] = (
     watch_command,
     calls_command,
     fetch_command,
+    prove_command,
     demo_command,
 )
 

@@ -23,6 +23,7 @@ from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
 from callreel.flows.masking import Masking
+from callreel.flows.prove import Prover
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
@@ -52,6 +53,7 @@ class House:
     signals: Signals
     masking: Masking
     settling: Settling
+    prover: Prover
     browse: Browse
     intake: Intake
     cache: RenderCache
@@ -161,6 +163,7 @@ def open_house(tmp_path: Path) -> Iterator[House]:
         signals=Signals(db, keys, clock),
         masking=Masking(db, keys, clock),
         settling=Settling(db, keys, clock),
+        prover=Prover(db, keys, sound, clock),
         browse=Browse(db),
         intake=Intake(db, stores, prober.probe, keys.seal_mask, clock),
         cache=cache,
