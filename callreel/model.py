@@ -156,6 +156,24 @@ class SourceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """What a site writes over what is masked; ``audio/fill.py`` makes and checks it."""
+
+    kind: str = "tone"
+    """``tone``, ``silence`` or ``file``."""
+    hz: float = 1000.0
+    dbfs: float = -20.0
+    """Of the peak of the tone."""
+    samples: bytes = b""
+    """Of a file: int16, little endian, one channel."""
+    rate_hz: int = 0
+    """Of a file."""
+
+
+DEFAULT_FILL = Fill()
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """The stored sound that one or more calls share."""
 
@@ -182,6 +200,8 @@ class Recording:
     """The active spans as stored; not yet on frames."""
     mask_seal: str
     """The MAC over revision and spans; whoever serves compares it first (``access/keys.py``)."""
+    fill: Fill = DEFAULT_FILL
+    """What its site writes over what is masked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,13 +108,9 @@ class Mask:
 
     channels: tuple[tuple[Interval, ...], ...]
 
-    def within(self, channel: int, start: int, stop: int) -> list[Interval]:
-        """The masked parts of frames [start, stop) of one channel, clipped."""
-        return [
-            (max(a, start), min(b, stop))
-            for a, b in self.channels[channel]
-            if a < stop and b > start
-        ]
+    def touching(self, channel: int, start: int, stop: int) -> list[Interval]:
+        """The masked intervals of one channel that have a frame in [start, stop), whole."""
+        return [(a, b) for a, b in self.channels[channel] if a < stop and b > start]
 
 
 def mask_on_frames(

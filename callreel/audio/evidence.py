@@ -16,11 +16,12 @@ import numpy as np
 
 from callreel.audio.blocks import RawBlock, Samples
 from callreel.audio.decoders.ffmpeg import decode_to_pcm
+from callreel.audio.fill import stretch
 from callreel.audio.probe import probe
 from callreel.audio.resample import resampled_frames
 from callreel.audio.sources import open_source
 from callreel.errors import Unplayable
-from callreel.model import SourceFacts
+from callreel.model import Fill, SourceFacts
 from callreel.spans import Mask
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class OtherSpeech:
         block = self._source.read(start, count)
         samples = block.samples.copy()
         for channel in range(samples.shape[1]):
-            for first, end in self._mask.within(channel, start, start + count):
+            for interval in self._mask.touching(channel, start, start + count):
+                first, end = max(interval[0], start), min(interval[1], start + count)
                 frames = np.arange(first, end, dtype=np.int64)
                 noise = (frames * 40503 + (frames >> 7) * 977 + channel * 7919) % 65536 - 32768
                 samples[first - start : end - start, channel] = noise.astype(np.int16)
@@ -148,17 +150,16 @@ class Measured:
     """Of the same: whether each masked sample is the fill's."""
 
 
-def measure(heard: ReadBack, source: Source, expected: Samples | None, mask: Mask) -> Measured:
+def measure(heard: ReadBack, source: Source, fill: Fill | None, mask: Mask) -> Measured:
     """Read an output back and measure it against its mask.
 
     Args:
         heard: The output, decoded; with as many channels as the mask has.
         source: The recording, unmasked. Nothing of it gets into the result but a yes or no.
-        expected: The fill over the whole recording, int16 of shape (frames, 1); None where the
-            output is not lossless, or not at the source's rate.
+        fill: What should be inside; None where the output is not lossless.
         mask: What is masked, in frames of the recording.
 
-    Cost: one pass; memory for one block and the fill.
+    Cost: one pass; memory for one block.
     """
     facts = heard.facts
     ratio = facts.rate_hz / source.facts.rate_hz
@@ -167,7 +168,7 @@ def measure(heard: ReadBack, source: Source, expected: Samples | None, mask: Mas
         for channel, intervals in enumerate(mask.channels)
         for start, end in intervals
     ]
-    exact = expected is not None and (facts.rate_hz, facts.frames) == (
+    exact = fill is not None and (facts.rate_hz, facts.frames) == (
         source.facts.rate_hz,
         source.facts.frames,
     )
@@ -183,11 +184,15 @@ def measure(heard: ReadBack, source: Source, expected: Samples | None, mask: Mas
                 masked[max(0, low) : max(0, high), channel] = True
         clear = samples[~masked].astype(np.float64)
         squares, counted = squares + float((clear**2).sum()), counted + clear.size
-        if exact and expected is not None:
+        if exact and fill is not None:
             original = source.read(start, count).samples
-            filled = np.broadcast_to(expected[start : start + count], samples.shape)
             same_outside &= bool((samples[~masked] == original[~masked]).all())
-            fill_inside &= bool((samples[masked] == filled[masked]).all())
+            for channel in range(samples.shape[1]):
+                for interval in mask.touching(channel, start, start + count):
+                    first, end = max(interval[0], start), min(interval[1], start + count)
+                    wanted = stretch(fill, interval, first, end, facts.rate_hz)
+                    got = samples[first - start : end - start, channel]
+                    fill_inside &= bool((got == wanted).all())
     return Measured(
         frames=facts.frames,
         rate_hz=facts.rate_hz,

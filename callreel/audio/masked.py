@@ -8,7 +8,7 @@ import numpy as np
 
 from callreel.audio.blocks import SafeBlock
 from callreel.audio.obfuscate import derive, join, mask_for_output, obfuscate, select_channels
-from callreel.model import OutputChannels, SourceFacts
+from callreel.model import DEFAULT_FILL, Fill, OutputChannels, SourceFacts
 from callreel.spans import Mask
 
 if TYPE_CHECKING:
@@ -52,10 +52,13 @@ def output_channels(facts: SourceFacts, chosen: OutputChannels) -> int:
 class MaskedSound:
     """The chosen channels of a source, masked first and chosen from after that."""
 
-    def __init__(self, source: Source, mask: Mask, chosen: OutputChannels) -> None:
+    def __init__(
+        self, source: Source, mask: Mask, chosen: OutputChannels, fill: Fill = DEFAULT_FILL
+    ) -> None:
         self._source = source
         self._mask = mask_for_output(mask, chosen)
         self._chosen = chosen
+        self._fill = fill
         self.rate_hz = source.facts.rate_hz
         self.channels = output_channels(source.facts, chosen)
         self.frames = source.facts.frames
@@ -97,4 +100,4 @@ class MaskedSound:
         raw = self._source.read(first, end - first)
         if raw.samples.shape != (end - first, self._source.facts.channels):
             raise AssertionError("a source gave another number of frames than was asked for")
-        return select_channels(obfuscate(raw, first, self._mask), self._chosen)
+        return select_channels(obfuscate(raw, first, self._mask, self._fill), self._chosen)

@@ -7,55 +7,17 @@ where they are masked give the same bytes in every format.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from callreel.audio.blocks import _OBFUSCATOR_SEAL, RawBlock, SafeBlock, Samples
-from callreel.model import OutputChannels
+from callreel.audio.fill import stretch
+from callreel.model import DEFAULT_FILL, Fill, OutputChannels
 from callreel.spans import Mask, merge
 
-TONE_HZ = 1000
-TONE_PEAK = 3277
-"""About -20 dB of full scale: plain to hear, not loud. Source: audio.md section 3."""
 
-Fill = Callable[[int, int, int], Samples]
-"""From (first frame, frames, rate in Hz) to int16 of shape (frames, 1). It is not shown the sound
-that it replaces, so it cannot depend on it."""
-
-
-def tone(start: int, count: int, rate_hz: int) -> Samples:
-    """A 1 kHz tone whose phase runs on from the first frame of the recording.
-
-    Args:
-        start: Number of the first frame, counted from the start of the recording.
-        count: Frames.
-        rate_hz: Frames per second.
-
-    Returns:
-        int16, shape (count, 1).
-    """
-    table = _tone_table(rate_hz)
-    period = rate_hz // math.gcd(rate_hz, TONE_HZ)
-    phase = start % period
-    if phase + count <= len(table):
-        return table[phase : phase + count]
-    return np.take(table, np.arange(phase, phase + count) % period, axis=0)
-
-
-@lru_cache(maxsize=32)
-def _tone_table(rate_hz: int) -> Samples:
-    """Whole periods, two seconds or a little more: what a block asks for is one slice of it."""
-    period = rate_hz // math.gcd(rate_hz, TONE_HZ)
-    one = np.sin(2 * np.pi * TONE_HZ * np.arange(period) / rate_hz) * TONE_PEAK
-    table = np.tile(np.rint(one).astype(np.int16), 2 + 2 * rate_hz // period)[:, np.newaxis]
-    table.flags.writeable = False
-    return table
-
-
-def obfuscate(block: RawBlock, start: int, mask: Mask, fill: Fill = tone) -> SafeBlock:
+def obfuscate(block: RawBlock, start: int, mask: Mask, fill: Fill = DEFAULT_FILL) -> SafeBlock:
     """Write over every sample that lies in a masked interval; keep all others bit for bit.
 
     The block itself is left as it was.
@@ -77,9 +39,10 @@ def obfuscate(block: RawBlock, start: int, mask: Mask, fill: Fill = tone) -> Saf
     if channels != len(mask.channels):
         raise ValueError(f"a mask of {len(mask.channels)} channels for sound of {channels}")
     for channel in range(channels):
-        for first, end in mask.within(channel, start, start + frames):
-            written = fill(first, end - first, block.rate_hz)
-            samples[first - start : end - start, channel] = written[:, 0]
+        for interval in mask.touching(channel, start, start + frames):
+            first, end = max(interval[0], start), min(interval[1], start + frames)
+            written = stretch(fill, interval, first, end, block.rate_hz)
+            samples[first - start : end - start, channel] = written
     return SafeBlock(samples, block.rate_hz, seal=_OBFUSCATOR_SEAL)
 
 

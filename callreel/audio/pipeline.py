@@ -18,7 +18,7 @@ from callreel.audio.resample import VERSION as SOXR_VERSION
 from callreel.audio.resample import at_rate, next_rate, resampled_frames
 from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
 from callreel.errors import Unplayable
-from callreel.model import AudioSpec, SourceFacts, Span
+from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
 from callreel.spans import mask_on_frames
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def open_output(
     spans: Sequence[Span],
     spec: AudioSpec,
     *,
+    fill: Fill = DEFAULT_FILL,
     cache: RenderCache,
     identity: str,
 ) -> VirtualFile:
@@ -51,6 +52,7 @@ def open_output(
         facts: Of that source, as found at ingest.
         spans: As stored; made effective here.
         spec: Format and channels.
+        fill: What is written over what is masked.
         cache: For the formats that are rendered whole.
         identity: Names everything that the bytes depend on; begins with the recording's id and a
             slash.
@@ -66,7 +68,7 @@ def open_output(
     if FORMATS[spec.format].size_known:
         source = open_source()
         try:
-            sound = _sound(source, facts, spans, spec)
+            sound = _sound(source, facts, spans, spec, fill)
             return SegmentedFile(_segments(sound, spec.format, identity), source.close)
         except BaseException:
             source.close()
@@ -78,7 +80,7 @@ def open_output(
     def render(path: Path, tick: Tick) -> list[int]:
         source = open_source()
         try:
-            return writer(_sound(source, facts, spans, spec), path, tick)
+            return writer(_sound(source, facts, spans, spec, fill), path, tick)
         finally:
             source.close()
 
@@ -126,7 +128,9 @@ def _rate(rate_hz: int, name: str) -> int:
     return rate_hz if rates is None else next_rate(rate_hz, rates)
 
 
-def _sound(source: Source, facts: SourceFacts, spans: Sequence[Span], spec: AudioSpec) -> SafeSound:
+def _sound(
+    source: Source, facts: SourceFacts, spans: Sequence[Span], spec: AudioSpec, fill: Fill
+) -> SafeSound:
     if source.facts != facts:
         raise AssertionError("a source with other facts than the recording's")
     mask = mask_on_frames(
@@ -136,7 +140,7 @@ def _sound(source: Source, facts: SourceFacts, spans: Sequence[Span], spec: Audi
         channels=facts.channels,
         memory_frames=facts.memory_frames,
     )
-    masked = MaskedSound(source, mask, spec.channels)
+    masked = MaskedSound(source, mask, spec.channels, fill)
     return at_rate(masked, _rate(facts.rate_hz, spec.format))
 
 

@@ -10,6 +10,8 @@ import click
 
 from callreel.access.identity import hash_password, make_password
 from callreel.access.keys import create_key_file
+from callreel.audio.fill import fill_of, identity
+from callreel.audio.fill_file import read_fill_file
 from callreel.bootstrap import open_base, prepare_database, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.db import audit, directory, users
@@ -103,7 +105,8 @@ def site_list(data_dir: Path) -> None:
                 )
                 click.echo(
                     f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
-                    f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s"
+                    f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s\t"
+                    f"fill {identity(site.fill)}"
                 )
     finally:
         base.close()
@@ -118,6 +121,18 @@ def site_list(data_dir: Path) -> None:
 @click.option("--pad", type=float, help="Seconds added on each side of a span from signals.")
 @click.option("--max-span", type=float, help="Seconds an unpaired 'mute on' masks; 0 for no end.")
 @click.option("--settle", type=float, help="Seconds a recording waits for late signals.")
+@click.option(
+    "--fill",
+    type=click.Choice(["tone", "silence"]),
+    help="What is written over what is masked.",
+)
+@click.option("--fill-hz", type=float, help="Frequency of the tone, 100 to 3400 Hz.")
+@click.option("--fill-dbfs", type=float, help="Level of the tone, -60 to -6 dBFS.")
+@click.option(
+    "--fill-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A WAV of 0.1 to 10 s that is written over what is masked, again and again.",
+)
 @plain_errors
 def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     data_dir: Path,
@@ -128,18 +143,36 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     pad: float | None,
     max_span: float | None,
     settle: float | None,
+    fill: str | None,
+    fill_hz: float | None,
+    fill_dbfs: float | None,
+    fill_file: Path | None,
 ) -> None:
     """Change the settings of SITE (its id or name); what is not given stays."""
     if echo_url and not is_plain_origin(echo_url):
         raise click.UsageError(
             f"--echo-url: {echo_url!r} is not an address such as https://echo.example"
         )
+    if fill_file is not None and (fill, fill_hz, fill_dbfs) != (None, None, None):
+        raise click.UsageError("--fill-file goes without --fill, --fill-hz and --fill-dbfs.")
+    own = None if fill_file is None else read_fill_file(fill_file)
     base = open_base(settings_of(data_dir))
     try:
         with base.db.write() as conn:
             site = directory.find_site(conn, site_name)
+            if own is not None:
+                chosen = own
+            elif (fill, fill_hz, fill_dbfs) != (None, None, None):
+                chosen = fill_of(
+                    fill or "tone",
+                    site.fill.hz if fill_hz is None else fill_hz,
+                    site.fill.dbfs if fill_dbfs is None else fill_dbfs,
+                )
+            else:
+                chosen = site.fill
             changed = replace(
                 site,
+                fill=chosen,
                 name=site.name if name is None else name,
                 default_voicelocation=voicelocation or site.default_voicelocation,
                 pad_s=site.pad_s if pad is None else pad,

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, RowMapping, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from callreel.db.schema import (
@@ -19,6 +19,7 @@ from callreel.db.schema import (
     voicelocations,
 )
 from callreel.errors import BadRequest, NotFound
+from callreel.model import Fill
 
 DEFAULT_STORE = "1"
 DEFAULT_VOICELOCATION = "1"
@@ -41,13 +42,8 @@ class Site:
     pad_s: float
     max_span_s: float | None
     settle_s: float
-    fill_kind: str
-    """What is written over what is masked: ``tone``, ``silence`` or ``file``; ``audio/fill.py``."""
-    fill_hz: float
-    fill_dbfs: float
-    fill_samples: bytes | None
-    """Of a file: int16, little endian, mono."""
-    fill_rate_hz: int | None
+    fill: Fill
+    """What is written over what is masked; checked by ``audio/fill.py``."""
     burn_in_after_s: float | None
     """How long after a recording is ready its masks are burned in; None: only when told."""
     key_presses: str
@@ -66,10 +62,30 @@ def _insert_once(conn: Connection, table: Table, **values: object) -> None:
     conn.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
+def _site_of(row: RowMapping) -> Site:
+    values = {name: value for name, value in row.items() if not name.startswith("fill_")}
+    return Site(**values, fill=fill_of_row(row))
+
+
+def fill_of_row(row: RowMapping) -> Fill:
+    """What a row of ``sites`` says about the fill."""
+    return Fill(
+        row["fill_kind"],
+        row["fill_hz"],
+        row["fill_dbfs"],
+        row["fill_samples"] or b"",
+        row["fill_rate_hz"] or 0,
+    )
+
+
+def _fill_columns(fill: Fill) -> dict[str, object]:
+    return {f"fill_{name}": value for name, value in asdict(fill).items()}
+
+
 def list_sites(conn: Connection) -> tuple[Site, ...]:
     """Every site, by name."""
     rows = conn.execute(select(sites).order_by(sites.c.name, sites.c.id)).mappings()
-    return tuple(Site(**row) for row in rows)
+    return tuple(_site_of(row) for row in rows)
 
 
 def find_site(conn: Connection, id_or_name: str) -> Site:
@@ -85,7 +101,7 @@ def find_site(conn: Connection, id_or_name: str) -> Site:
             known = ", ".join(site.name for site in list_sites(conn)) or "none yet"
             raise NotFound(f"There is no one site {id_or_name!r}; known: {known}.")
         row = rows[0]
-    return Site(**row)
+    return _site_of(row)
 
 
 def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site:
@@ -103,7 +119,7 @@ def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site
             settle_s=DEFAULT_SETTLE_S,
         )
         row = conn.execute(wanted).mappings().one()
-    return Site(**row)
+    return _site_of(row)
 
 
 def set_site(conn: Connection, site: Site) -> None:
@@ -118,7 +134,8 @@ def set_site(conn: Connection, site: Site) -> None:
             raise BadRequest(f"{name}: {value} is not a number of seconds, 0 or more.")
     if site.max_span_s == 0:
         raise BadRequest("max_span_s: must be more than 0.")
-    values = asdict(site)
+    values = {**asdict(site), **_fill_columns(site.fill)}
+    del values["fill"]
     conn.execute(update(sites).where(sites.c.id == values.pop("id")).values(**values))
 
 

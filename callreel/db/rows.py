@@ -11,11 +11,14 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, or_, select, true
 
-from callreel.db.schema import call_records, directory_users, recordings, spans
+from callreel.db.directory import fill_of_row
+from callreel.db.schema import call_records, datasources, directory_users, recordings, sites, spans
 from callreel.model import (
+    DEFAULT_FILL,
     Call,
     CallId,
     Direction,
+    Fill,
     Party,
     Recording,
     RecordingId,
@@ -149,4 +152,19 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         mask_revision=m["mask_revision"],
         spans=active_spans(conn, [m["id"]]).get(m["id"], ()),
         mask_seal=m["mask_seal"],
+        fill=_fill_of(conn, m["datasource"]),
     )
+
+
+def _fill_of(conn: Connection, datasource: str) -> Fill:
+    s = sites.c
+    row = (
+        conn.execute(
+            select(s.fill_kind, s.fill_hz, s.fill_dbfs, s.fill_samples, s.fill_rate_hz)
+            .join(datasources, datasources.c.site_id == s.id)
+            .where(datasources.c.id == datasource)
+        )
+        .mappings()
+        .first()
+    )
+    return DEFAULT_FILL if row is None else fill_of_row(row)

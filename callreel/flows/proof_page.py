@@ -12,6 +12,11 @@ _STYLE = (
     "th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #ccc;vertical-align:top}"
     "code{font-size:.85em;overflow-wrap:anywhere}.masked{color:#0a5c2b}.failed{color:#a40000}"
 )
+_HOW = (
+    "Each output below was decoded as it is served, and made a second time with other speech under "
+    "the masks. Where both have the same bytes, nothing of what is masked is in them. Of lossless "
+    "outputs each sample was compared as well."
+)
 _YES_NO = {True: "yes", False: "NO", None: "—"}
 
 
@@ -38,11 +43,7 @@ def page(document: Mapping[str, Any]) -> str:
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>Proof of masking</title>',
             f"<style>{_STYLE}</style><h1>Proof of masking</h1>",
             f'<p class="{"masked" if good else "failed"}"><strong>{verdict}</strong></p>',
-            (
-                "<p>Each output below was decoded as it is served, and made a second time with other "
-                "speech under the masks. Where both have the same bytes, nothing of what is masked is "
-                "in them. Of lossless outputs each sample was compared as well.</p>"
-            ),
+            f"<p>{_HOW}</p>",
             _table((), facts),
             "<h2>What is masked, and why</h2>",
             _table(

@@ -17,8 +17,9 @@ from pathlib import Path
 from callreel import __version__
 from callreel.access.keys import KeyRing
 from callreel.audio.evidence import Measured, OtherSpeech, ReadBack, measure
+from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
-from callreel.audio.obfuscate import mask_for_output, tone
+from callreel.audio.obfuscate import mask_for_output
 from callreel.audio.rendered import RenderCache
 from callreel.audio.virtual import VirtualFile
 from callreel.db import audit, calls, masks
@@ -112,6 +113,7 @@ class Prover:
                 "duration_s": facts.duration_s,
                 "content_version": recording.content_version,
                 "mask_revision": recording.mask_revision,
+                "fill": identity(recording.fill),
             },
             "source_commitment": self._keys.commit_source(recording.sha256),
             "spans": [
@@ -215,12 +217,12 @@ class Prover:
         self, recording: Recording, facts: SourceFacts, mask: Mask, spec: AudioSpec, path: Path
     ) -> Measured:
         lossless = spec.format in LOSSLESS and spec.channels is OutputChannels.BOTH
-        expected = tone(0, facts.frames, facts.rate_hz) if lossless else None
+        fill = recording.fill if lossless else None
         heard = ReadBack(path, path.parent, facts)
         try:
             source = self._sound.open_source(recording, facts)
             try:
-                return measure(heard, source, expected, _mask_of_output(mask, spec.channels))
+                return measure(heard, source, fill, _mask_of_output(mask, spec.channels))
             finally:
                 source.close()
         finally:

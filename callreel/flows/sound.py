@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
 from callreel.audio.blocks import RawBlock
+from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
 from callreel.audio.pipeline import encoder_version, open_output, output_size
 from callreel.audio.rendered import RenderCache
@@ -110,6 +111,7 @@ class Sound:
             spec.format,
             spec.channels.value,
             encoder_version(spec.format),
+            identity(recording.fill),
         )
 
     def known_size(self, recording: Recording, spec: AudioSpec) -> int | None:
@@ -132,6 +134,7 @@ class Sound:
             facts,
             recording.spans,
             spec,
+            fill=recording.fill,
             cache=self._cache,
             identity=self._identity(recording, spec),
         )
@@ -163,6 +166,7 @@ class Sound:
             facts,
             recording.spans,
             spec,
+            fill=recording.fill,
             cache=cache,
             identity=self._identity(recording, spec),
         )
@@ -228,7 +232,8 @@ class Sound:
 
     def _identity(self, recording: Recording, spec: AudioSpec) -> str:
         """The cache's key: the recording first, so that its renders can be forgotten together."""
-        version = hashlib.sha256(encoder_version(spec.format).encode()).hexdigest()[:12]
+        made_by = f"{encoder_version(spec.format)} {identity(recording.fill)}"
+        version = hashlib.sha256(made_by.encode()).hexdigest()[:12]
         return (
             f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
             f"{spec.format}-{spec.channels.value}-{version}"

@@ -19,6 +19,7 @@ from callreel.db import directory, migrate
 from callreel.db.database import Database, open_database
 from callreel.db.schema import metadata, signals, spans
 from callreel.errors import CallreelError, ConfigurationError, DatabaseNewer
+from callreel.model import DEFAULT_FILL
 from tests.contracts.records import CallPlan, at, write_call
 
 
@@ -257,8 +258,5 @@ def test_the_second_migration_keeps_signals_and_spans(database_url: str) -> None
     )
     assert (signal_.id, signal_.channel_id, signal_.at, signal_.received_at) == ("on", "ch", 5, 6)
     assert (signal_.mute, signal_.source, signal_.web_user_id) == (True, "web", "u")
-    assert (site.fill_kind, site.fill_hz, site.fill_dbfs, site.key_presses) == (
-        *("tone", 1000, -20),
-        "list",
-    )
+    assert (site.fill, site.key_presses, site.burn_in_after_s) == (DEFAULT_FILL, "list", None)
     opened.close()

@@ -7,13 +7,15 @@ import math
 import pytest
 from sqlalchemy import text
 
-from callreel.db import audit, masks
+from callreel.audio.fill import fill_of
+from callreel.db import audit, directory, masks
 from callreel.db.unsettled import SignalState
 from callreel.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from callreel.flows.masking import SpanChange
 from callreel.flows.settling import Settlement
 from callreel.flows.signal import SignalOrder
 from callreel.model import (
+    AudioSpec,
     CallId,
     Party,
     Principal,
@@ -24,7 +26,7 @@ from callreel.model import (
     UnixMillis,
     WebUserId,
 )
-from tests.flows.house import ALL, START, House, samples
+from tests.flows.house import ALL, START, House, samples, token_of
 
 
 def at(seconds: float) -> UnixMillis:
@@ -367,3 +369,30 @@ def test_what_is_burned_in_cannot_be_shown_as_clear(house: House) -> None:
         house.settling.settle(boss, signal, Settlement("dismissed", "x"), address=None)
     wider = house.masking.change(boss, recording, span, SpanChange("x", end_s=4), address=None)
     assert wider.masked_spans == (Span(2, 4), Span(7.5, 10))
+
+
+def test_a_site_chooses_what_is_written_over_its_masks(house: House) -> None:
+    """Another fill is another output: neither tag nor cached render of the old one is used."""
+    recording = RecordingId(house.take("a", extension="2104", start_s=0))
+    ann = house.user("ann", Role.SUPERVISOR)
+    house.masking.add(ann, recording, Span(1, 2), "card", address=None)
+
+    def tag(name: str) -> str:
+        token = token_of(house.ask(ann, recording, AudioSpec(name)))
+        delivery = house.deliver.open(token, head=True, address=None)
+        delivery.close()
+        return delivery.etag
+
+    tone = {}
+    for name in ("wav", "flac"):
+        tone[name] = house.hear(house.ask(ann, recording, AudioSpec(name)))
+    tags = {name: tag(name) for name in tone}
+    with house.db.write() as conn:
+        site = directory.ensure_datasource(conn, "3")
+        directory.set_site(conn, replace(site, fill=fill_of("silence")))
+    for name, before in tone.items():
+        assert house.hear(house.ask(ann, recording, AudioSpec(name))) != before
+        assert tag(name) != tags[name]
+    heard = samples(house.hear(house.ask(ann, recording)))
+    assert (heard[8000:16000] == 0).all()
+    assert (heard[:8000] == samples(tone["wav"])[:8000]).all()

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from callreel.audio.blocks import RawBlock, Samples
+from callreel.audio.fill import stretch
 from callreel.audio.pipeline import open_output
 from callreel.audio.rendered import RenderCache
 from callreel.audio.virtual import VirtualFile
-from callreel.model import AudioSpec, OutputChannels, Party, SourceFacts, Span
+from callreel.model import DEFAULT_FILL, AudioSpec, OutputChannels, Party, SourceFacts, Span
 
 FORMATS = ("wav", "wav-ulaw", "wav-alaw", "mp3", "opus", "flac", "m4a", "webm")
 ARITHMETIC = FORMATS[:5]
@@ -82,6 +83,17 @@ def voice(frames: int, channels: int, rate_hz: int = 8000, seed: int = 1) -> Sam
         swell = 1 + np.sin(2 * np.pi * (2 + channel) * time)
         made.append(4000 * tones * swell + random.normal(0, 20, frames))
     return np.rint(np.stack(made, axis=1)).clip(-32768, 32767).astype(np.int16)
+
+
+def filled(flags: np.ndarray, rate_hz: int = 8000) -> Samples:
+    """The fill wherever a flag is set, of shape (frames, channels); 0 elsewhere."""
+    wanted = np.zeros(flags.shape, np.int16)
+    for channel in range(flags.shape[1]):
+        edges = np.flatnonzero(np.diff(flags[:, channel], prepend=False, append=False))
+        for start, end in edges.reshape(-1, 2):
+            part = stretch(DEFAULT_FILL, (start, end), start, end, rate_hz)
+            wanted[start:end, channel] = part
+    return wanted
 
 
 def spec(name: str, channels: OutputChannels = OutputChannels.BOTH) -> AudioSpec:

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callreel.audio.obfuscate import tone
 from callreel.audio.pipeline import open_output
 from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
 from callreel.model import Span
 from tests.audio.writing.decoding import decoded
-from tests.audio.writing.sounds import FORMATS, rendered, spec, voice, whole
+from tests.audio.writing.sounds import FORMATS, filled, rendered, spec, voice, whole
 
 
 class Bytes:
@@ -44,7 +43,9 @@ def test_stored_sound_comes_out_masked_whatever_its_codec(
     wanted = source.read(0, facts.frames).samples.copy()
     source.close()
     end = 3 * rate + facts.memory_frames
-    wanted[rate:end] = tone(rate, end - rate, rate)
+    flags = np.zeros(wanted.shape, bool)
+    flags[rate:end] = True
+    wanted[rate:end] = filled(flags, rate)[rate:end]
     for name in FORMATS:
         file = open_output(
             lambda: open_source(reader, facts),

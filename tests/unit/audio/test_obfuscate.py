@@ -14,16 +14,15 @@ from hypothesis.extra import numpy as arrays
 
 import callreel
 from callreel.audio.blocks import RawBlock, SafeBlock, Samples
+from callreel.audio.fill import stretch
 from callreel.audio.obfuscate import (
-    TONE_PEAK,
     derive,
     join,
     mask_for_output,
     obfuscate,
     select_channels,
-    tone,
 )
-from callreel.model import OutputChannels
+from callreel.model import DEFAULT_FILL, OutputChannels
 from callreel.spans import Mask, merge
 
 RATES = (6000, 8000, 8001, 11025, 16000, 44100, 48000)
@@ -78,7 +77,8 @@ def test_no_sample_survives_inside_and_none_changes_outside(
     for channel, found in enumerate(per_channel):
         wanted = samples[:, channel].copy()
         for a, b in found:
-            wanted[a:b] = tone(first, FRAMES, rate_hz)[a:b, 0]
+            whole = (a + first, b + first)
+            wanted[a:b] = stretch(DEFAULT_FILL, whole, *whole, rate_hz)
         assert np.array_equal(masked[:, channel], wanted)
 
 
@@ -95,41 +95,6 @@ def test_a_mask_of_other_channels_lets_nothing_out() -> None:
     """Rather an error than a channel that nobody masked."""
     with pytest.raises(ValueError, match="channels"):
         obfuscate(RawBlock(np.zeros((8, 2), np.int16), 8000), 0, Mask((((0, 8),),)))
-
-
-@pytest.mark.parametrize("rate_hz", RATES)
-def test_the_tone_is_1_khz_at_a_tenth_of_full_scale(rate_hz: int) -> None:
-    """Heard as a tone, never as speech, and not loud."""
-    second = tone(0, rate_hz, rate_hz)[:, 0].astype(float)
-    spectrum = np.abs(np.fft.rfft(second))
-    assert int(spectrum.argmax()) == 1000
-    assert spectrum[1000] ** 2 > 0.9999 * (spectrum**2).sum()
-    # At 6 kHz no frame falls on the crest.
-    assert TONE_PEAK * 0.86 < np.abs(second).max() <= TONE_PEAK
-    assert -21 < 20 * np.log10(TONE_PEAK / 32768) < -19
-
-
-@given(
-    start=st.integers(0, 10**10),
-    count=st.integers(0, 40000),
-    rate_hz=st.sampled_from(RATES),
-)
-@settings(max_examples=60)
-def test_the_tones_phase_depends_on_the_frame_number_alone(
-    start: int, count: int, rate_hz: int
-) -> None:
-    """Else the tone would tell where somebody cut."""
-    exact = np.rint(
-        TONE_PEAK * np.sin(2 * np.pi * (np.arange(start, start + count) * 1000 % rate_hz) / rate_hz)
-    )
-    # Sines of equal phases may round apart by the last bit.
-    assert np.abs(tone(start, count, rate_hz)[:, 0] - exact).max(initial=0) <= 1
-
-
-def test_nobody_can_scribble_on_the_tone() -> None:
-    """The table is shared by everybody."""
-    with pytest.raises(ValueError, match="read-only"):
-        tone(0, 80, 8000)[0] = 1
 
 
 def test_a_mix_is_half_the_sum_rounded_down() -> None:
