@@ -10,13 +10,13 @@ import click
 
 from callreel.access.identity import hash_password, make_password
 from callreel.access.keys import create_key_file
-from callreel.audio.fill import fill_of, identity
+from callreel.audio.fill import fill_of
 from callreel.audio.fill_file import read_fill_file
 from callreel.bootstrap import open_base, prepare_database, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.db import audit, directory, users
 from callreel.errors import ConfigurationError
-from callreel.model import Role, Scope
+from callreel.model import Fill, Role, Scope
 from callreel.settings import Settings, is_plain_origin
 
 
@@ -106,10 +106,18 @@ def site_list(data_dir: Path) -> None:
                 click.echo(
                     f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
                     f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s\t"
-                    f"fill {identity(site.fill)}"
+                    f"fill {_told(site.fill)}"
                 )
     finally:
         base.close()
+
+
+def _told(fill: Fill) -> str:
+    if fill.kind == "tone":
+        return f"tone {fill.hz:g} Hz {fill.dbfs:g} dBFS"
+    if fill.kind == "file":
+        return f"file {len(fill.samples) / 2 / fill.rate_hz:.2f} s"
+    return fill.kind
 
 
 @site_group.command("set")
