@@ -14,11 +14,12 @@ import structlog
 from callreel.access.identity import Verifier
 from callreel.access.keys import KeyRing, load_key_file
 from callreel.audio.prober import Prober
-from callreel.audio.rendered import RenderCache
+from callreel.audio.rendered import RenderCache, erase_renders
 from callreel.db import directory, users
 from callreel.db.database import Database, open_database
 from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.browse import Browse
+from callreel.flows.burn import Burner
 from callreel.flows.deliver import Deliver
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.intake import Intake
@@ -29,7 +30,7 @@ from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
-from callreel.model import UnixMillis, WebUser, WebUserId
+from callreel.model import RecordingId, UnixMillis, WebUser, WebUserId
 from callreel.settings import Settings
 from callreel.store.base import Store
 from callreel.store.local import InPlaceStore, LocalStore
@@ -169,7 +170,7 @@ def open_intake(settings: Settings) -> Importing:
     """
     base = open_base(settings)
     prober = Prober()
-    intake = Intake(base.db, base.stores, prober.probe, base.keys.seal_mask, system_clock)
+    intake = Intake(base.db, base.stores, prober.probe, base.keys, system_clock)
 
     def close() -> None:
         prober.close()
@@ -186,6 +187,7 @@ class Serving:
     web: WebParts
     echo: EchoParts
     tidy: Tidy
+    burner: Burner
     close: Callable[[], None]
 
 
@@ -227,24 +229,27 @@ def open_serving(settings: Settings) -> Serving:
         cache.close()
         base.close()
 
-    return Serving(base, web, echo, tidy, close)
+    burner = Burner(base.db, base.keys, base.stores, sound, system_clock, cache.forget)
+    return Serving(base, web, echo, tidy, burner, close)
 
 
 @dataclass(frozen=True, slots=True)
-class Proving:
-    """What a proof needs; close it."""
+class Workshop:
+    """What works on stored sound; close it."""
 
+    base: Base
     prover: Prover
+    burner: Burner
     close: Callable[[], None]
 
 
-def open_prover(settings: Settings) -> Proving:
-    """What proves masks; its renders are its own, so that it may run beside the server.
+def open_workshop(settings: Settings) -> Workshop:
+    """What proves masks and burns them in; its renders are its own, beside those of a server.
 
     Raises: as ``open_base``.
     """
     base = open_base(settings)
-    folder = tempfile.TemporaryDirectory(prefix="callreel-proof-")
+    folder = tempfile.TemporaryDirectory(prefix="callreel-work-")
     cache = RenderCache(Path(folder.name), limit_bytes=1 << 62, wait_s=WAIT_S)
     sound = Sound(base.keys, base.stores, cache, system_clock)
 
@@ -253,7 +258,15 @@ def open_prover(settings: Settings) -> Proving:
         folder.cleanup()
         base.close()
 
-    return Proving(Prover(base.db, base.keys, sound, system_clock), close)
+    def forget(recording_id: RecordingId) -> None:
+        erase_renders(settings.cache_dir, recording_id)
+
+    return Workshop(
+        base,
+        Prover(base.db, base.keys, sound, system_clock),
+        Burner(base.db, base.keys, base.stores, sound, system_clock, forget),
+        close,
+    )
 
 
 def _log_audit_failure(error: Exception) -> None:

@@ -202,6 +202,8 @@ class Recording:
     """The MAC over revision and spans; whoever serves compares it first (``access/keys.py``)."""
     fill: Fill = DEFAULT_FILL
     """What its site writes over what is masked."""
+    source_commitment: str | None = None
+    """Where its masks are burned in: the keyed commitment to the sound that came in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Action(StrEnum):
     REVIEW = "signals:review"
     MASK = "masks:add"
     NARROW = "masks:narrow"
+    HOLD = "recordings:hold"
 
 
 _EVERYONE = frozenset(Role)
@@ -32,6 +33,7 @@ _MAY: dict[Action, frozenset[Role]] = {
     Action.MASK: _EVERYONE - {Role.AUDITOR},
     # Masking less is the one act that lets out what was held back.
     Action.NARROW: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
+    Action.HOLD: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
 }
 
 NOTHING = Scope()

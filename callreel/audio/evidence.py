@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from callreel.audio.blocks import RawBlock, Samples
+from callreel.audio.blocks import RawBlock
 from callreel.audio.decoders.ffmpeg import decode_to_pcm
 from callreel.audio.fill import stretch
 from callreel.audio.probe import probe
@@ -113,9 +113,9 @@ class ReadBack:
         self._source = open_source(self._reader, facts)
         self.facts = facts
 
-    def read(self, start: int, count: int) -> Samples:
-        """Frames [start, start + count), int16."""
-        return self._source.read(start, count).samples
+    def read(self, start: int, count: int) -> RawBlock:
+        """As ``Source.read``."""
+        return self._source.read(start, count)
 
     def close(self) -> None:
         """Close decoder and file."""
@@ -150,7 +150,7 @@ class Measured:
     """Of the same: whether each masked sample is the fill's."""
 
 
-def measure(heard: ReadBack, source: Source, fill: Fill | None, mask: Mask) -> Measured:
+def measure(heard: Source, source: Source, fill: Fill | None, mask: Mask) -> Measured:
     """Read an output back and measure it against its mask.
 
     Args:
@@ -176,7 +176,7 @@ def measure(heard: ReadBack, source: Source, fill: Fill | None, mask: Mask) -> M
     squares, counted = 0.0, 0
     for start in range(0, facts.frames, _STEP_FRAMES):
         count = min(_STEP_FRAMES, facts.frames - start)
-        samples = heard.read(start, count)
+        samples = heard.read(start, count).samples
         masked = np.zeros(samples.shape, dtype=bool)
         for channel, intervals in enumerate(mask.channels):
             for first, end in intervals:
@@ -203,12 +203,12 @@ def measure(heard: ReadBack, source: Source, fill: Fill | None, mask: Mask) -> M
     )
 
 
-def _level(heard: ReadBack, channel: int, start: float, end: float) -> float:
+def _level(heard: Source, channel: int, start: float, end: float) -> float:
     first = min(round(start), heard.facts.frames)
     last = min(round(end), heard.facts.frames)
     squares = 0.0
     for begin in range(first, last, _STEP_FRAMES):
-        part = heard.read(begin, min(_STEP_FRAMES, last - begin))[:, channel]
+        part = heard.read(begin, min(_STEP_FRAMES, last - begin)).samples[:, channel]
         squares += float((part.astype(np.float64) ** 2).sum())
     return _dbfs(squares, last - first)
 

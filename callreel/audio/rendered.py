@@ -198,6 +198,13 @@ class _Job:
         self.stop = threading.Event()
 
 
+def erase_renders(folder: Path, recording_id: str) -> None:
+    """Erase the finished renders of a recording from a cache that another process may serve."""
+    if folder.is_dir():
+        for path in folder.glob(f"{_prefix(recording_id)}*"):
+            path.unlink(missing_ok=True)
+
+
 def _prefix(recording_id: str) -> str:
     return hashlib.sha256(recording_id.encode()).hexdigest()[:24] + "-"
 

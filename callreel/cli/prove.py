@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from callreel.access.keys import load_key_file
-from callreel.bootstrap import open_prover
+from callreel.bootstrap import open_workshop
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.errors import BadInput
 from callreel.flows.proof_page import page
@@ -62,7 +62,7 @@ def prove_command(
         return
     output.mkdir(parents=True, exist_ok=True)
     all_proven = True
-    opened = open_prover(settings)
+    opened = open_workshop(settings)
     try:
         for recording in recordings:
             proof = opened.prover.prove(

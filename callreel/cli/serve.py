@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from callreel.bootstrap import Serving, open_serving
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.errors import ConfigurationError, Unavailable
+from callreel.flows.burn import Burner
 from callreel.flows.tidy import Tidy
 from callreel.settings import ServerSettings, Settings
 from callreel.web.app import build_echo, build_web
@@ -30,6 +31,7 @@ GRACE_S = 10
 """How long streams may end by themselves after a stop was asked for."""
 SERVER_FILE = "server.json"
 TIDY_EVERY_S = 30
+BURN_EVERY_S = 60
 """A render of an older mask is erased within a minute."""
 
 log = structlog.get_logger("callreel")
@@ -138,11 +140,15 @@ async def _run(
         addresses = settings.server.public_base_url, settings.server.public_echo_url
         _write_server_file(settings.data_dir, *addresses)
         ready(*addresses)
-    tidying = asyncio.create_task(_keep_tidy(serving.tidy))
+    rounds = [
+        asyncio.create_task(_keep_tidy(serving.tidy)),
+        asyncio.create_task(_keep_burning(serving.burner)),
+    ]
     # Where one of the two ends, the other must not go on alone.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop()
-    tidying.cancel()
+    for task in rounds:
+        task.cancel()
     await asyncio.gather(*tasks)
 
 
@@ -153,6 +159,17 @@ async def _keep_tidy(tidy: Tidy) -> None:
             await asyncio.to_thread(tidy.once)
         except Unavailable as error:
             log.warning("tidy.postponed", why=str(error.fields.get("why", "")))
+
+
+async def _keep_burning(burner: Burner) -> None:
+    while True:
+        await asyncio.sleep(BURN_EVERY_S)
+        try:
+            for burned in await asyncio.to_thread(burner.once):
+                tell = log.info if burned.done else log.warning
+                tell("burn_in", recording_id=burned.recording_id, told=burned.told)
+        except Unavailable as error:
+            log.warning("burn_in.postponed", why=str(error.fields.get("why", "")))
 
 
 class _Server(uvicorn.Server):

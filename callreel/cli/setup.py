@@ -106,10 +106,28 @@ def site_list(data_dir: Path) -> None:
                 click.echo(
                     f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
                     f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s\t"
-                    f"fill {_told(site.fill)}"
+                    f"fill {_told(site.fill)}\t"
+                    f"burn in {_told_hours(site.burn_in_after_s)}"
                 )
     finally:
         base.close()
+
+
+def _seconds_after(known: float | None, given: str | None) -> float | None:
+    if given is None:
+        return known
+    if given == "never":
+        return None
+    try:
+        return float(given) * 3600
+    except ValueError:
+        raise click.UsageError(
+            f"--burn-in-after: {given!r} is not a number of hours, nor 'never'."
+        ) from None
+
+
+def _told_hours(seconds: float | None) -> str:
+    return "never" if seconds is None else f"after {seconds / 3600:g} h"
 
 
 def _told(fill: Fill) -> str:
@@ -129,6 +147,11 @@ def _told(fill: Fill) -> str:
 @click.option("--pad", type=float, help="Seconds added on each side of a span from signals.")
 @click.option("--max-span", type=float, help="Seconds an unpaired 'mute on' masks; 0 for no end.")
 @click.option("--settle", type=float, help="Seconds a recording waits for late signals.")
+@click.option(
+    "--burn-in-after",
+    metavar="HOURS",
+    help="Burn masks in so long after a recording is ready; 'never' for only when told.",
+)
 @click.option(
     "--fill",
     type=click.Choice(["tone", "silence"]),
@@ -151,6 +174,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     pad: float | None,
     max_span: float | None,
     settle: float | None,
+    burn_in_after: str | None,
     fill: str | None,
     fill_hz: float | None,
     fill_dbfs: float | None,
@@ -186,6 +210,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
                 pad_s=site.pad_s if pad is None else pad,
                 max_span_s=site.max_span_s if max_span is None else max_span or None,
                 settle_s=site.settle_s if settle is None else settle,
+                burn_in_after_s=_seconds_after(site.burn_in_after_s, burn_in_after),
             )
             directory.set_site(conn, changed)
             location = changed.default_voicelocation or directory.DEFAULT_VOICELOCATION

@@ -132,6 +132,19 @@ def mask_revision(conn: Connection, recording_id: RecordingId) -> int | None:
     ).scalar()
 
 
+def is_stored(conn: Connection, store_id: str, object_key: str) -> bool:
+    """Whether a stored object is some recording's."""
+    r = recordings.c
+    wanted = select(r.id).where(r.object_key == object_key, r.store_id == store_id).limit(1)
+    return conn.execute(wanted).first() is not None
+
+
+def burned_as(conn: Connection, commitment: str) -> RecordingId | None:
+    """The recording into which sound with this commitment was burned in; None where none was."""
+    wanted = select(recordings.c.id).where(recordings.c.source_commitment == commitment).limit(1)
+    return conn.execute(wanted).scalar()
+
+
 def put_recording(conn: Connection, recording: NewRecording, seal: str, now: UnixMillis) -> Outcome:
     """Write a recording; the same again changes nothing, other sound is a new content version.
 

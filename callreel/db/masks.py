@@ -202,10 +202,10 @@ def reseal(
     changes.record(conn, now, "mask", recording_id=recording_id)
 
 
-def is_burned_in(conn: Connection, recording_id: RecordingId) -> bool:
-    """Whether the stored sound of a recording was rewritten with its masks."""
-    burned = select(recordings.c.burned_at).where(recordings.c.id == recording_id)
-    return conn.execute(burned).scalar() is not None
+def burned_revision(conn: Connection, recording_id: RecordingId) -> int | None:
+    """The mask revision that is in the stored sound of a recording; None where none is."""
+    burned = select(recordings.c.burned_revision).where(recordings.c.id == recording_id)
+    return conn.execute(burned).scalar()
 
 
 def shown(conn: Connection, recording_id: RecordingId) -> list[list[object]]:

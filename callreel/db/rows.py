@@ -153,6 +153,7 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         spans=active_spans(conn, [m["id"]]).get(m["id"], ()),
         mask_seal=m["mask_seal"],
         fill=_fill_of(conn, m["datasource"]),
+        source_commitment=m["source_commitment"],
     )
 
 

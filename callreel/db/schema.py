@@ -145,6 +145,8 @@ recordings = Table(
     Column("source_commitment", Text),
     UniqueConstraint("datasource", "voicelocation", "voicefilename"),
     Index(None, "sha256"),
+    Index(None, "object_key"),
+    Index(None, "source_commitment"),
     CheckConstraint("state IN ('ready', 'unplayable', 'deleted')", name="state_known"),
 )
 

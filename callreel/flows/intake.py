@@ -7,14 +7,14 @@ or none of them, and the next run finds the rest. Source: threats.md 3 and F1.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from callreel.access.keys import KeyRing
 from callreel.db import calls, directory
 from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
-from callreel.db.masks import Seal
 from callreel.errors import NotReady
 from callreel.flows.entry import (
     DEFAULT_STORE,
@@ -83,16 +83,16 @@ class Intake:
         db: Where calls are kept.
         store_of: Finds a store by its id, also that of a folder that is referred to.
         probe: Finds out what a file of sound holds.
-        seal: Seals the mask of a recording.
+        keys: Seal the mask of a recording, and know again what was burned in.
         clock: What time it is.
     """
 
     def __init__(
-        self, db: Database, store_of: StoreOf, probe: Probe, seal: Seal, clock: Clock
+        self, db: Database, store_of: StoreOf, probe: Probe, keys: KeyRing, clock: Clock
     ) -> None:
         self._db = db
         self._keeper = SoundKeeper(store_of, probe)
-        self._seal = seal
+        self._keys = keys
         self._clock = clock
 
     def take(self, entries: Iterable[CallEntry], *, actor: str) -> Iterator[Taken]:
@@ -112,8 +112,8 @@ class Intake:
         Cost: one pass over every file of sound that is known, three over a new one; memory for one
         batch and the names of the sound of the run.
         """
-        run = _Run(self._db, self._keeper, self._clock)
-        writer = BatchWriter(self._db, self._seal, self._clock, actor)
+        run = _Run(self._db, self._keeper, self._keys.commit_source, self._clock)
+        writer = BatchWriter(self._db, self._keys.seal_mask, self._clock, actor)
         batch: list[Prepared] = []
         for entry in entries:
             try:
@@ -131,9 +131,12 @@ class Intake:
 class _Run:
     """What one run over the entries of one importer remembers."""
 
-    def __init__(self, db: Database, keeper: SoundKeeper, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, keeper: SoundKeeper, commit: Callable[[str], str], clock: Clock
+    ) -> None:
         self._db = db
         self._keeper = keeper
+        self._commit = commit
         self._clock = clock
         self._sites: dict[str, _Site] = {}
         self._locations: set[str] = set()
@@ -180,12 +183,12 @@ class _Run:
         kept = self._keep(entry, site, audio)
         if entry.second_copy is not None:
             second = self._keep(entry, site, entry.second_copy)
-            if second.info.sha256 != kept.info.sha256:
+            if second.source_sha256 != kept.source_sha256:
                 raise NotTaken(
                     Result.SKIPPED,
                     f"it shares the recording of {audio.name} but its own sound is different",
                 )
-        names = self._names(entry, site, kept.info.sha256)
+        names = self._names(entry, site, kept.source_sha256)
         self._locate(names.voicelocation)
         recording = self._new_recording(entry, site, names, kept)
         call = _new_call(
@@ -213,8 +216,18 @@ class _Run:
         wanted = self._names(entry, site, sha256).recording_id
         with self._db.read() as conn:
             recording = calls.find_recording(conn, _EVERYTHING, wanted)
+            commitment = self._commit(sha256)
+            burned = calls.burned_as(conn, commitment)
         if recording is not None and recording.state is RecordingState.DELETED:
             raise NotTaken(Result.SKIPPED, "its recording was deleted by retention")
+        if recording is not None and recording.source_commitment is not None:
+            if recording.source_commitment == commitment:
+                return recording
+            raise NotTaken(
+                Result.SKIPPED, "the masks of its recording are burned in, and this sound is not it"
+            )
+        if burned is not None:
+            raise NotTaken(Result.SKIPPED, f"its sound was masked for good as recording {burned}")
         return recording if recording is not None and recording.sha256 == sha256 else None
 
     def _names(self, entry: CallEntry, site: _Site, sha256: str) -> _Names:

@@ -41,6 +41,8 @@ class Kept:
 
     store_id: str
     info: ObjectInfo
+    source_sha256: str
+    """Hex, of the file that was offered; another than the stored one where masks are burned in."""
     facts: SourceFacts | None
     """None where it cannot be played."""
     reason: str | None
@@ -81,10 +83,11 @@ class SoundKeeper:
             before = os.fstat(descriptor)
             info = _hashed(file, sound.name)
             recording = known(info.sha256)
-            if recording is not None and recording.facts and self._still_there(recording):
+            if recording is not None and self._is_kept(recording):
                 kept = Kept(
                     store_id=recording.store_id,
-                    info=ObjectInfo(recording.object_key, info.size_bytes, info.sha256),
+                    info=ObjectInfo(recording.object_key, recording.size_bytes, recording.sha256),
+                    source_sha256=info.sha256,
                     facts=recording.facts,
                     reason=recording.reason,
                     changed_at=UnixMillis(before.st_mtime_ns // 1_000_000),
@@ -95,6 +98,15 @@ class SoundKeeper:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise NotReady("it changed while it was read", retry_after_s=5)
         return kept
+
+    def _is_kept(self, recording: Recording) -> bool:
+        """Whether these bytes need not be stored again.
+
+        What was burned in never is: the file that is offered holds the speech that was erased.
+        """
+        if recording.source_commitment is not None:
+            return True
+        return recording.facts is not None and self._still_there(recording)
 
     def _still_there(self, recording: Recording) -> bool:
         try:
@@ -123,7 +135,7 @@ class SoundKeeper:
                 raise NotReady("it changed while it was read", retry_after_s=5)
         facts, reason = self._probed(store, info.key, sound.name)
         changed_at = UnixMillis(status.st_mtime_ns // 1_000_000)
-        return Kept(store_id, info, facts, reason, changed_at)
+        return Kept(store_id, info, hashed.sha256, facts, reason, changed_at)
 
     def _probed(self, store: Store, key: str, name: str) -> tuple[SourceFacts | None, str | None]:
         handle = store.open(key)

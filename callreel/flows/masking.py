@@ -308,7 +308,7 @@ def _require_narrowing(conn: Connection, principal: Principal, recording: Record
     scope = scope_for(principal, Action.NARROW)
     if calls.find_recording(conn, scope, recording.id) is None:
         raise Forbidden("Masking less needs the role compliance or administrator.")
-    if masks.is_burned_in(conn, recording.id):
+    if masks.burned_revision(conn, recording.id) is not None:
         raise Conflict("The masks of this recording are burned in; nothing can bring it back.")
 
 

@@ -17,7 +17,7 @@ from callreel.db.database import Database
 from callreel.db.unsettled import ListedSignal, SignalPage, SignalState
 from callreel.errors import BadRequest, Conflict, Forbidden, NotFound
 from callreel.flows.masking import require_reason
-from callreel.model import Clock, Principal, RecordingId, UnixMillis
+from callreel.model import Clock, Principal, UnixMillis
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +150,5 @@ def _require_not_burned(conn: Connection, found: ListedSignal, decision: Settlem
     if decision.how == "accepted":
         return
     for recording_id in found.recording_ids:
-        if masks.is_burned_in(conn, RecordingId(recording_id)):
+        if masks.burned_revision(conn, recording_id) is not None:
             raise Conflict("The masks of this recording are burned in; nothing can bring it back.")

@@ -114,7 +114,7 @@ def landed(database: Database, tmp_path: Path) -> Landed:
         return store if store_id == "1" else InPlaceStore(tmp_path / "source")
 
     keys = KeyRing(bytes(range(32)), [TokenSecret(b"test", bytes(range(32)), active=True)])
-    intake = Intake(database, store_of, probe, keys.seal_mask, lambda: NOW)
+    intake = Intake(database, store_of, probe, keys, lambda: NOW)
     return Landed(database, intake, store, tmp_path / "source", keys)
 
 

@@ -18,6 +18,7 @@ from callreel.bootstrap import Stores
 from callreel.db import audit, directory, users
 from callreel.db.database import Database, open_database
 from callreel.flows.browse import Browse
+from callreel.flows.burn import Burner
 from callreel.flows.deliver import Deliver
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.intake import Intake
@@ -34,6 +35,7 @@ from callreel.model import (
     Role,
     Scope,
     UnixMillis,
+    WebUserId,
 )
 
 START = UnixMillis(1_790_000_000_000)
@@ -54,6 +56,7 @@ class House:
     masking: Masking
     settling: Settling
     prover: Prover
+    burner: Burner
     browse: Browse
     intake: Intake
     cache: RenderCache
@@ -69,6 +72,11 @@ class House:
             directory.ensure_site(conn, "elsewhere")
             user_id = users.add_user(conn, name, role, "no hash", reach, START)
         return Principal(user_id, name, role, reach, "basic")
+
+    @staticmethod
+    def principal(user_id: str, name: str, role: Role = Role.INTEGRATOR) -> Principal:
+        """Somebody who reaches everything, known to the database or not."""
+        return Principal(WebUserId(user_id), name, role, ALL, "basic")
 
     def take(
         self,
@@ -164,8 +172,9 @@ def open_house(tmp_path: Path) -> Iterator[House]:
         masking=Masking(db, keys, clock),
         settling=Settling(db, keys, clock),
         prover=Prover(db, keys, sound, clock),
+        burner=Burner(db, keys, stores, sound, clock, cache.forget),
         browse=Browse(db),
-        intake=Intake(db, stores, prober.probe, keys.seal_mask, clock),
+        intake=Intake(db, stores, prober.probe, keys, clock),
         cache=cache,
         folder=tmp_path / "in",
         now=UnixMillis(START + 3_600_000),

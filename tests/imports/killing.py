@@ -97,7 +97,7 @@ class Installation:
         """Import; every outcome is written to a file descriptor as soon as it is told."""
         database = open_database(self.url)
         store = LocalStore(self.store)
-        intake = Intake(database, lambda _id: store, probe, KEYS.seal_mask, lambda: NOW)
+        intake = Intake(database, lambda _id: store, probe, KEYS, lambda: NOW)
         if steps is not None:
             steps.watch()
         for outcome in run_import(items, intake, patience=Patience(0, 0, 0), actor="command"):

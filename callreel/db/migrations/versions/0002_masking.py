@@ -27,6 +27,8 @@ def upgrade() -> None:
     op.add_column("recordings", sa.Column("burned_at", sa.BigInteger(), nullable=True))
     op.add_column("recordings", sa.Column("burned_revision", sa.Integer(), nullable=True))
     op.add_column("recordings", sa.Column("source_commitment", sa.Text(), nullable=True))
+    for name in ("object_key", "source_commitment"):
+        op.create_index(op.f(f"ix_recordings_{name}"), "recordings", [name])
     _burn_ins()
     _holds()
     op.create_table(
