@@ -63,6 +63,15 @@ def begin(conn: Connection, burn: BurnIn) -> None:
     conn.execute(insert(burn_ins).values(**asdict(burn)))
 
 
+def will_write(conn: Connection, recording_id: RecordingId, new_key: str) -> None:
+    """Note under which key new sound is about to appear, so that it can be found if we die."""
+    conn.execute(
+        update(burn_ins)
+        .where(burn_ins.c.recording_id == recording_id, burn_ins.c.state == "writing")
+        .values(new_key=new_key)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MaskedSound:
     """The sound that takes the place of another."""

@@ -7,6 +7,7 @@ or cache of ours can bring the speech back. Source: PCI DSS 3.3.1; threats.md F2
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -161,6 +162,9 @@ class Burner:
                     "It refers to a file in place, which is not ours to change; import a copy, "
                     "then remove that file."
                 )
+            if known is not None and known.state == "writing" and known.new_key is not None:
+                # Left by whoever died: masked as it is, it holds what a newer mask covers.
+                self._drop(conn, known.new_key)
             burn = BurnIn(
                 recording_id=recording_id,
                 state="writing",
@@ -185,6 +189,11 @@ class Burner:
         store = self._store_of(DEFAULT_STORE)
         opened = self._sound.open(recording, spec)
         try:
+            digest = hashlib.sha256()
+            for part in opened.file.parts(0, opened.file.size):
+                digest.update(part.data)
+            with self._db.write() as conn:
+                burns.will_write(conn, recording.id, store.key_of(digest.hexdigest()))
             info = store.put(io.BufferedReader(_Outgoing(opened.file)))
         except ObjectUnreadable as error:
             raise Unavailable("The new sound could not be stored.", why=str(error)) from error
@@ -196,8 +205,8 @@ class Burner:
             swapped = self._swap(burn, info, new_facts)
         finally:
             if not swapped:
-                # Masked as it is, it holds what a newer mask covers.
-                self._drop(store, info)
+                with self._db.read() as conn:
+                    self._drop(conn, info.key)
         return swapped
 
     def _checked(
@@ -290,12 +299,10 @@ class Burner:
             )
         return Burned(recording_id, True, "its masks are burned in, and nothing else is left")
 
-    def _drop(self, store: Store, info: ObjectInfo) -> None:
-        """Take back an object that became nobody's; a recording may have had it before."""
-        with self._db.read() as conn:
-            used = calls.is_stored(conn, DEFAULT_STORE, info.key)
-        if not used:
-            store.delete(info.key)
+    def _drop(self, conn: Connection, key: str) -> None:
+        """Take back an object that is nobody's; a recording may have had it before."""
+        if not calls.is_stored(conn, DEFAULT_STORE, key):
+            self._store_of(DEFAULT_STORE).delete(key)
 
 
 def _require_no_hold(

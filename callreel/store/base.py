@@ -82,6 +82,13 @@ class Store(Protocol):
             ObjectUnreadable: The store cannot take it (full, read-only, broken).
         """
 
+    def key_of(self, sha256: str) -> str:
+        """The key that ``put`` will give to bytes with this hash, in hex.
+
+        Raises:
+            ObjectUnreadable: The store is read-only.
+        """
+
     def delete(self, key: str) -> None:
         """Remove for good; deleting what is missing is allowed."""
 

@@ -133,7 +133,7 @@ class LocalStore:
                 # A failed fsync is never tried again: the kernel may have dropped the pages and
                 # would report success for bytes that are lost (threats.md F4).
                 os.fsync(descriptor)
-                key = f"{digest[:2]}/{digest[2:4]}/{digest}"
+                key = self.key_of(digest)
                 self._show(root_fd, incoming, name, key)
             finally:
                 with suppress(FileNotFoundError):
@@ -176,6 +176,11 @@ class LocalStore:
             return key.endswith(digest.hexdigest())
         finally:
             handle.close()
+
+    @staticmethod
+    def key_of(sha256: str) -> str:
+        """The hash itself, below two folders of its first digits."""
+        return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def delete(self, key: str) -> None:
         """Remove for good; deleting what is missing is allowed.
@@ -235,6 +240,14 @@ class InPlaceStore:
 
     def put(self, source: BinaryIO) -> ObjectInfo:  # noqa: ARG002 - refused, whatever it is
         """Refuse: the folder is not ours.
+
+        Raises:
+            ObjectUnreadable: Always.
+        """
+        raise ObjectUnreadable("The store is read-only.", retry=False)
+
+    def key_of(self, sha256: str) -> str:  # noqa: ARG002 - refused, whatever it is
+        """Refuse.
 
         Raises:
             ObjectUnreadable: Always.
