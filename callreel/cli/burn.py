@@ -1,7 +1,8 @@
-"""Commands that burn masks in, and that put recordings on legal hold."""
+"""Commands that burn masks in, hold recordings, and look after damaged masks."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from callreel.access.identity import Verifier
 from callreel.access.policy import NOTHING, Action, scope_for
 from callreel.bootstrap import Base, DatabaseUsers, open_base, open_workshop, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
-from callreel.db import audit, burns, calls
+from callreel.db import audit, burns, calls, masks
 from callreel.errors import CallreelError, Forbidden, NotFound, Unauthenticated
 from callreel.flows.masking import require_reason
 from callreel.model import Principal, RecordingId, Scope
@@ -198,6 +199,65 @@ def hold_list(data_dir: Path, everything: bool) -> None:
                 )
     finally:
         base.close()
+
+
+@click.group("mask")
+def mask_group() -> None:
+    """Masks whose rows somebody changed by hand: look at them, answer for them."""
+
+
+@mask_group.command("show")
+@data_option
+@click.argument("recording", metavar="RECORDING")
+@plain_errors
+def mask_show(data_dir: Path, recording: str) -> None:
+    """Tell what the rows of RECORDING say, and whether they fit their seal."""
+    base = open_base(settings_of(data_dir))
+    try:
+        (recording_id,) = _known(base, [recording])
+        with base.db.read() as conn:
+            intact = masks.is_intact(conn, recording_id, base.keys.seal_mask)
+            for each in masks.stored_spans(conn, recording_id):
+                end = "the end" if math.isinf(each.span.end_s) else f"{each.span.end_s} s"
+                click.echo(
+                    f"{each.id}\t{each.state}\t{each.span.start_s} s to {end}\t"
+                    f"{each.span.channel or 'both'}\t{each.source.value}\t{each.actor or ''}\t"
+                    f"{each.reason or ''}"
+                )
+    finally:
+        base.close()
+    click.echo("The rows fit their seal." if intact else "The rows do NOT fit their seal.")
+
+
+@mask_group.command("reseal")
+@data_option
+@click.argument("recording", metavar="RECORDING")
+@click.option("--by", "username", required=True, metavar="USER", help="Who answers for the rows.")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+@password_option
+@plain_errors
+def mask_reseal(
+    data_dir: Path, recording: str, username: str, reason: str, password_stdin: bool
+) -> None:
+    """Seal the rows of RECORDING as they are now, so that it is served again."""
+    base = open_base(settings_of(data_dir))
+    try:
+        who = _People(base, password_stdin).who(username)
+        (recording_id,) = _known(base, [recording])
+        now = system_clock()
+        with base.db.write() as conn:
+            masks.reseal(conn, recording_id, base.keys.seal_mask, now, intact=True)
+            spans = masks.shown(conn, recording_id)
+            detail = {"reason": require_reason(reason), "spans": spans}
+            audit.append(
+                conn,
+                audit.AuditEntry(
+                    now, who.username, "mask.reseal", recording_id, "allowed", detail, None
+                ),
+            )
+    finally:
+        base.close()
+    click.echo(f"Sealed: {len(spans)} spans.")
 
 
 def _known(base: Base, recordings: Iterable[str]) -> list[RecordingId]:

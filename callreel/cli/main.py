@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from callreel import __version__
-from callreel.cli.burn import burn_in_command, hold_group
+from callreel.cli.burn import burn_in_command, hold_group, mask_group
 from callreel.cli.client import calls_command, fetch_command
 from callreel.cli.demo import demo_command
 from callreel.cli.imports import import_group, watch_command
@@ -28,6 +28,7 @@ COMMANDS: tuple[click.Command, ...] = (
     prove_command,
     burn_in_command,
     hold_group,
+    mask_group,
     demo_command,
 )
 

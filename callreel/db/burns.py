@@ -18,7 +18,7 @@ from callreel.model import RecordingId, RecordingState, SourceFacts, UnixMillis
 
 
 @dataclass(frozen=True, slots=True)
-class BurnIn:
+class Burn:
     """One row."""
 
     recording_id: RecordingId
@@ -50,14 +50,14 @@ class Hold:
     release_reason: str | None
 
 
-def find(conn: Connection, recording_id: RecordingId) -> BurnIn | None:
+def find(conn: Connection, recording_id: RecordingId) -> Burn | None:
     """The newest burn-in of a recording."""
     wanted = select(burn_ins).where(burn_ins.c.recording_id == recording_id)
     row = conn.execute(wanted).mappings().first()
-    return None if row is None else BurnIn(**row)
+    return None if row is None else Burn(**row)
 
 
-def begin(conn: Connection, burn: BurnIn) -> None:
+def begin(conn: Connection, burn: Burn) -> None:
     """Note that a burn-in begins; one that is done makes room."""
     conn.execute(burn_ins.delete().where(burn_ins.c.recording_id == burn.recording_id))
     conn.execute(insert(burn_ins).values(**asdict(burn)))
@@ -85,7 +85,7 @@ class MaskedSound:
     """To the sound whose place it takes; see ``KeyRing.commit_source``."""
 
 
-def swap(conn: Connection, burn: BurnIn, sound: MaskedSound, now: UnixMillis) -> None:
+def swap(conn: Connection, burn: Burn, sound: MaskedSound, now: UnixMillis) -> None:
     """Make the new sound the recording's, and forget the plain hash of the old."""
     told = asdict(sound.facts)
     conn.execute(
@@ -121,7 +121,7 @@ def finish(conn: Connection, recording_id: RecordingId, now: UnixMillis) -> None
     )
 
 
-def others_of(conn: Connection, burn: BurnIn) -> tuple[RecordingId, ...]:
+def others_of(conn: Connection, burn: Burn) -> tuple[RecordingId, ...]:
     """Other recordings whose stored sound is the very same object: it is theirs too."""
     r = recordings.c
     rows = conn.execute(

@@ -21,7 +21,7 @@ from callreel.audio.evidence import measure
 from callreel.audio.probe import probe
 from callreel.audio.sources import open_source
 from callreel.db import audit, burns, calls, changes, masks
-from callreel.db.burns import BurnIn, MaskedSound
+from callreel.db.burns import Burn, MaskedSound
 from callreel.db.database import Database
 from callreel.errors import CallreelError, Conflict, NotFound, Unavailable
 from callreel.flows.entry import DEFAULT_STORE
@@ -141,7 +141,7 @@ class Burner:
         actor: str,
         cause: str,
         approved_by: tuple[str, str] | None,
-    ) -> Burned | tuple[BurnIn, Recording]:
+    ) -> Burned | tuple[Burn, Recording]:
         now = self._clock()
         with self._db.write() as conn:
             changes.hold_order(conn)
@@ -165,7 +165,7 @@ class Burner:
             if known is not None and known.state == "writing" and known.new_key is not None:
                 # Left by whoever died: masked as it is, it holds what a newer mask covers.
                 self._drop(conn, known.new_key)
-            burn = BurnIn(
+            burn = Burn(
                 recording_id=recording_id,
                 state="writing",
                 cause=cause,
@@ -182,7 +182,7 @@ class Burner:
             audit.append(conn, _entry(burn, "burn_in.begin", now, {}))
         return burn, recording
 
-    def _write(self, burn: BurnIn, recording: Recording) -> bool:
+    def _write(self, burn: Burn, recording: Recording) -> bool:
         """Write, check and swap; False where the mask changed meanwhile."""
         facts = self._sound.require_servable(recording)
         spec = AudioSpec(_STORED_AS.get(facts.codec, "flac"))
@@ -244,7 +244,7 @@ class Burner:
             raise Unavailable("What was written is not the masked sound; nothing was changed.")
         return found
 
-    def _swap(self, burn: BurnIn, info: ObjectInfo, facts: SourceFacts) -> bool:
+    def _swap(self, burn: Burn, info: ObjectInfo, facts: SourceFacts) -> bool:
         now = self._clock()
         with self._db.write() as conn:
             changes.hold_order(conn)
@@ -350,7 +350,7 @@ class _Outgoing(io.RawIOBase):
 
 
 def _entry(
-    burn: BurnIn, action: str, now: UnixMillis, detail: Mapping[str, object]
+    burn: Burn, action: str, now: UnixMillis, detail: Mapping[str, object]
 ) -> audit.AuditEntry:
     return audit.AuditEntry(
         at=now,

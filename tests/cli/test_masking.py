@@ -123,6 +123,25 @@ def test_a_hold_needs_its_people(folder: Path) -> None:
     assert "released by bob" in run("hold", "list", "--all", *data).stdout
 
 
+def test_damaged_masks_are_looked_at_and_answered_for(folder: Path) -> None:
+    """Refused until somebody with a name takes the responsibility."""
+    recording = recording_of(folder)
+    data = ("--data", str(folder))
+    whole = run("mask", "show", recording, *data).stdout
+    assert "0.5 s to 1.0 s\tboth\timport" in whole
+    assert whole.endswith("The rows fit their seal.\n")
+    with create_engine(f"sqlite:///{folder / 'callreel.db'}").begin() as conn:
+        conn.execute(text("UPDATE spans SET end_s = 0.6"))
+    assert "do NOT fit" in run("mask", "show", recording, *data).stdout
+    refused = run("prove", recording, *data)
+    assert (refused.exit_code, "administrator must look" in refused.stderr) == (3, True)
+    reseal = ("mask", "reseal", recording, "--reason", "a test", "--password-stdin", *data)
+    assert run(*reseal, "--by", "sue", typed="sue has a long password\n").exit_code == 1
+    done = run(*reseal, "--by", "ann", typed="ann has a long password\n")
+    assert (done.exit_code, done.stdout) == (0, "Sealed: 1 spans.\n")
+    assert run("mask", "show", recording, *data).stdout.endswith("The rows fit their seal.\n")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
