@@ -67,6 +67,8 @@ class NewCall:
     channel: str | None
     disposition: Disposition
     linked_id: str | None
+    unique_id: str | None = None
+    """What the switch calls it in its own events, where it said."""
 
 
 @dataclass(frozen=True, slots=True)

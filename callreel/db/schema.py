@@ -169,6 +169,7 @@ call_records = Table(
     Column("directory_user_id", Text, ForeignKey("directory_users.id")),
     Column("channel_id", Text, ForeignKey("channels.id")),
     Column("disposition", Text, nullable=False),
+    Column("unique_id", Text),
     Column("linked_id", Text),
     Column("created_at", BigInteger, nullable=False),
     Index(None, "started_at", "id"),
@@ -180,6 +181,8 @@ call_records = Table(
     Index(None, "to_number", "started_at", "id"),
     Index(None, "directory_user_id", "started_at"),
     Index(None, "channel_id", "started_at"),
+    Index(None, "unique_id"),
+    Index(None, "linked_id"),
 )
 
 web_users = Table(
@@ -223,6 +226,9 @@ signals = Table(
     Column("directory_user_id", Text, ForeignKey("directory_users.id")),
     Column("channel_id", Text, ForeignKey("channels.id")),
     Column("call_id", Text),
+    Column("datasource", Text),
+    Column("unique_id", Text),
+    Column("linked_id", Text),
     Column("at", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("mute", Boolean, nullable=False),
@@ -237,6 +243,8 @@ signals = Table(
     Index(None, "directory_user_id", "at"),
     Index(None, "channel_id", "at"),
     Index(None, "call_id"),
+    Index(None, "unique_id"),
+    Index(None, "linked_id"),
     Index(None, "at", "id"),
     CheckConstraint("source IN ('web', 'switch', 'person')", name="source_known"),
     CheckConstraint("settled IN ('accepted', 'completed', 'dismissed')", name="settled_known"),

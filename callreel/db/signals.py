@@ -48,15 +48,29 @@ from callreel.spans import PairedSpan, SignalMoment, SpanRules, pair_signals
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A leg of a call as its switch names it; one of the ids is set."""
+
+    datasource: str
+    """The feed of that switch: another one may give the same ids."""
+    unique_id: str | None
+    """Of the leg itself."""
+    linked_id: str | None
+    """Of another leg of the same conversation, or what the switch calls all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a signal is about: a user, a channel, or one call as such; one of them is set.
 
     A user or a channel may be told about within one call only: then ``call_id`` is set as well.
+    A switch names a call as it does in its own records: then ``leg`` is set, and nothing else.
     """
 
     directory_user_id: str | None = None
     channel_id: str | None = None
     call_id: str | None = None
+    leg: Leg | None = None
 
 
 def object_ids(
@@ -137,6 +151,9 @@ def add_signal(conn: Connection, targets: Sequence[Target], new: NewSignal) -> l
                 directory_user_id=target.directory_user_id,
                 channel_id=target.channel_id,
                 call_id=target.call_id,
+                datasource=target.leg.datasource if target.leg else None,
+                unique_id=target.leg.unique_id if target.leg else None,
+                linked_id=target.leg.linked_id if target.leg else None,
                 at=new.at,
                 received_at=new.received_at,
                 mute=new.mute,
@@ -154,9 +171,12 @@ def target_of(conn: Connection, signal_id: str) -> Target:
     """What a stored signal is about."""
     s = signals.c
     row = conn.execute(
-        select(s.directory_user_id, s.channel_id, s.call_id).where(s.id == signal_id)
+        select(
+            s.directory_user_id, s.channel_id, s.call_id, s.datasource, s.unique_id, s.linked_id
+        ).where(s.id == signal_id)
     ).one()
-    return Target(row.directory_user_id, row.channel_id, row.call_id)
+    leg = Leg(row.datasource, row.unique_id, row.linked_id) if row.datasource else None
+    return Target(row.directory_user_id, row.channel_id, row.call_id, leg)
 
 
 def _name(target: Target) -> str:
@@ -220,7 +240,7 @@ LEGS = call_records.outerjoin(recordings, recordings.c.id == call_records.c.reco
 
 
 def belongs() -> tuple[ColumnElement[bool], ...]:
-    """The three ways in which a signal is about a call of LEGS; an index serves each.
+    """The ways in which a signal is about a call of LEGS; an index serves each.
 
     A call that is named is meant whatever its clock says: times outside it mask more, not less.
     """
@@ -229,7 +249,24 @@ def belongs() -> tuple[ColumnElement[bool], ...]:
     return (
         and_(c.directory_user_id == s.directory_user_id, in_time),
         and_(c.channel_id == s.channel_id, in_time),
+        *names_call(),
+    )
+
+
+def names_call() -> tuple[ColumnElement[bool], ...]:
+    """The ways in which a signal names a call: by our id of it, or as its switch does.
+
+    The names that a switch gives to legs are compared crosswise: what is the linked id of one
+    record is the unique id of another, and a transfer gives a leg a new linked id.
+    """
+    c, s = call_records.c, signals.c
+    return (
         c.id == s.call_id,
+        *(
+            and_(c.datasource == s.datasource, of_call == of_signal)
+            for of_call in (c.unique_id, c.linked_id)
+            for of_signal in (s.unique_id, s.linked_id)
+        ),
     )
 
 

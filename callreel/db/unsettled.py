@@ -30,8 +30,15 @@ from sqlalchemy import (
 from callreel.db import changes
 from callreel.db import cursor as place
 from callreel.db.rows import in_scope
-from callreel.db.schema import call_records, channels, directory_users, signals, spans
-from callreel.db.signals import LEGS, belongs
+from callreel.db.schema import (
+    call_records,
+    channels,
+    datasources,
+    directory_users,
+    signals,
+    spans,
+)
+from callreel.db.signals import LEGS, belongs, names_call
 from callreel.model import CallId, RecordingId, Scope, UnixMillis
 
 
@@ -146,12 +153,20 @@ def _within(scope: Scope) -> ColumnElement[bool]:
     u, h = directory_users.c, channels.c
     sites = sorted(scope.site_ids)
     of_call = (
-        select(call_records.c.id)
-        .where(call_records.c.id == signals.c.call_id, in_scope(scope))
+        select(call_records.c.id).where(about, in_scope(scope)).correlate(signals).exists()
+        for about in names_call()
+    )
+    of_feed = (
+        select(datasources.c.id)
+        .where(datasources.c.id == signals.c.datasource, datasources.c.site_id.in_(sites))
         .exists()
     )
     return or_(
-        u.site_id.in_(sites), u.group_id.in_(sorted(scope.group_ids)), h.site_id.in_(sites), of_call
+        u.site_id.in_(sites),
+        u.group_id.in_(sorted(scope.group_ids)),
+        h.site_id.in_(sites),
+        *of_call,
+        of_feed,
     )
 
 
@@ -184,7 +199,7 @@ def _listed(conn: Connection, rows: Sequence[Row[Any]]) -> tuple[ListedSignal, .
             masked[signal_id].add(recording_id)
     found = []
     for row in rows:
-        objtype, objid = "call", row.call_id
+        objtype, objid = "call", row.call_id or row.unique_id or row.linked_id
         if row.directory_user_id is not None:
             objtype, objid = "user", row.extension
         elif row.channel_id is not None:

@@ -74,6 +74,9 @@ class CallEntry:
     channel: str | None = None
     disposition: Disposition = Disposition.UNKNOWN
     linked_id: str | None = None
+    """What the switch calls all legs of one conversation."""
+    unique_id: str | None = None
+    """What the switch calls this leg in its own events; signals find the call by it."""
     spans: tuple[Span, ...] = ()
     """Seconds from the first frame of the recording, taken as given (contract.md 4.3)."""
     keyed_by_sound: bool = False

@@ -328,6 +328,7 @@ def _require_storable(entry: CallEntry) -> None:
         "extension": entry.extension,
         "channel": entry.channel,
         "linked id": entry.linked_id,
+        "unique id": entry.unique_id,
     }
     for name, text in texts.items():
         if text is not None and ("\0" in text or _is_torn(text)):
@@ -379,4 +380,5 @@ def _new_call(
         channel=entry.channel,
         disposition=entry.disposition,
         linked_id=entry.linked_id,
+        unique_id=entry.unique_id,
     )

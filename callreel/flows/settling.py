@@ -95,7 +95,7 @@ class Settling:
             )
             if decision.counterpart_at is not None:
                 target = signals.target_of(conn, signal_id)
-                if target.call_id is None and len(meant) == 1:
+                if target.call_id is None and target.leg is None and len(meant) == 1:
                     # Its time may lie behind the call: it is still this call that is meant.
                     target = replace(target, call_id=meant[0].call_id)
                 partner = signals.NewSignal(

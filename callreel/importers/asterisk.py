@@ -93,7 +93,7 @@ def _entry(
     options: AsteriskOptions,
 ) -> CallEntry:
     started_at = read_instant(row.start, options.timezone, ("iso", "unix"))
-    caller, called = _device(row.channel), _device(row.dstchannel)
+    caller, called = device_of(row.channel), device_of(row.dstchannel)
     direction = _direction(row, caller, called, options)
     answered = row.disposition.strip().upper() == "ANSWERED"
     named = NamedRecording(None)
@@ -121,6 +121,7 @@ def _entry(
         channel=_line(row, direction),
         disposition=disposition_of(direction, answered=answered, said=row.disposition),
         linked_id=row.linkedid or None,
+        unique_id=row.uniqueid or None,
         audio=audio,
         missing=named.reason,
     )
@@ -166,7 +167,7 @@ def _caller_number(row: CdrRow) -> str:
     return found.group(1).strip() if found is not None else ""
 
 
-def _device(channel: str) -> str:
+def device_of(channel: str) -> str:
     """``211`` of ``SIP/211-0000ce14``."""
     found = _DEVICE.fullmatch(channel.strip())
     return found.group(1).partition("@")[0] if found is not None else ""

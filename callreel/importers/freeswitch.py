@@ -134,7 +134,8 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
         disposition=disposition_of(
             direction, answered=_is_answered(row), said=row.first("hangup_cause")
         ),
-        linked_id=row.first("originating_leg_uuid", "bridge_uuid", "bleg_uuid") or None,
+        linked_id=row.first("originating_leg_uuid", "bridge_uuid", "bleg_uuid").lower() or None,
+        unique_id=uuid.lower(),
         audio=audio,
         missing=named.reason,
     )

@@ -47,6 +47,8 @@ class CallPlan:
     from_number: str = "01632960001"
     to_number: str = "07700900002"
     direction: Direction = Direction.INBOUND
+    unique_id: str | None = None
+    linked_id: str | None = None
 
 
 def new_recording(
@@ -100,7 +102,8 @@ def write_call(conn: Connection, plan: CallPlan) -> calls.Outcome:
             extension=plan.extension,
             channel=plan.channel,
             disposition=Disposition.ANSWERED,
-            linked_id=None,
+            linked_id=plan.linked_id,
+            unique_id=plan.unique_id,
         ),
         NOW,
     )
