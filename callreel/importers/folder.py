@@ -11,7 +11,7 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -119,12 +119,9 @@ def _nodes(root: Path, found: _Found, options: FolderOptions) -> list[_Node]:
             read[name] = sidecar
     nodes = []
     owned: set[str] = set()
+    by_stem = _by_stem(found.sidecars)
     for audio in found.audio:
-        beside = [
-            name
-            for name in (f"{audio}.json", f"{posixpath.splitext(audio)[0]}.json")
-            if name in read or name in broken
-        ]
+        beside = _beside(audio, by_stem)
         owned.update(beside)
         if len(beside) > 1:
             reason = f"it has two side-cars, {' and '.join(beside)}; remove one"
@@ -138,6 +135,25 @@ def _nodes(root: Path, found: _Found, options: FolderOptions) -> list[_Node]:
             nodes.append(_Node(audio, audio, read[beside[0]] if beside else None))
     nodes += [_Node(name, None, read[name]) for name in read if name not in owned]
     return nodes
+
+
+def _by_stem(sidecars: Iterable[str]) -> dict[str, list[str]]:
+    """Side-cars by what stands before ``.json``, in no case: recorders write ``CALL.JSON`` too."""
+    found: dict[str, list[str]] = {}
+    for name in sidecars:
+        found.setdefault(posixpath.splitext(name)[0].casefold(), []).append(name)
+    return found
+
+
+def _beside(audio: str, by_stem: Mapping[str, list[str]]) -> list[str]:
+    """The side-cars of a file of sound: spelt like it, or else in another case.
+
+    One that is missed would let the sound come in without its spans.
+    """
+    stems = (audio, posixpath.splitext(audio)[0])
+    near = [name for stem in stems for name in by_stem.get(stem.casefold(), ())]
+    exact = [name for name in near if posixpath.splitext(name)[0] in stems]
+    return exact or near
 
 
 def _read(root: Path, name: str, found: _Found, options: FolderOptions) -> Sidecar | None:

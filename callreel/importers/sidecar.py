@@ -27,6 +27,8 @@ MAX_BYTES = 1 << 20
 
 _SPAN_FIELDS = ("start_s", "end_s", "channel")
 _TEXT_MAX_CHARS = 256
+MAX_POSITION_S = 1e9
+"""Thirty years; whatever lies behind the end of a recording masks up to the end."""
 _MAX_SPANS = 10_000
 
 
@@ -151,9 +153,9 @@ def _direction(document: Mapping[str, object]) -> Direction:
     value = document.get("direction")
     if value is None:
         return Direction.UNKNOWN
-    if value not in {"inbound", "outbound", "internal"}:
+    if not isinstance(value, str) or value not in {"inbound", "outbound", "internal"}:
         raise BadInput(f"direction is {value!r}; it must be inbound, outbound or internal")
-    return Direction(str(value))
+    return Direction(value)
 
 
 def _spans(document: Mapping[str, object]) -> tuple[Span, ...]:
@@ -183,7 +185,8 @@ def _span(number: int, entry: object) -> Span:
 def _position(where: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput(f"{where} must be a number of seconds")
-    if not 0 <= value < math.inf:
+    # Python reads a number of any length, and not every one is a double.
+    if not 0 <= value <= MAX_POSITION_S:
         raise BadInput(f"{where} must be 0 or more seconds from the start of the recording")
     return float(value)
 
@@ -191,9 +194,9 @@ def _position(where: str, value: object) -> float:
 def _channel(where: str, value: object) -> Party | None:
     if value is None or value == "both":
         return None
-    if value not in {"left", "right"}:
+    if not isinstance(value, str) or value not in {"left", "right"}:
         raise BadInput(f"{where}: channel is {value!r}; it must be null, both, left or right")
-    return Party(str(value))
+    return Party(value)
 
 
 def _named(name: str, read: Callable[[], UnixMillis]) -> UnixMillis:

@@ -42,11 +42,11 @@ def test_sound_without_side_car_is_a_call_known_by_its_content(
     assert entry.audio.name == "a/call.wav"
 
 
-@pytest.mark.parametrize("name", ["call.json", "call.wav.json"])
+@pytest.mark.parametrize("name", ["call.json", "call.wav.json", "CALL.JSON", "Call.wav.Json"])
 def test_a_side_car_tells_everything_about_its_call(
     tmp_path: Path, write_wav: WriteWav, write_sidecar: WriteSidecar, name: str
 ) -> None:
-    """``name.json`` and ``name.wav.json`` alike, every field of it."""
+    """``name.json`` and ``name.wav.json`` alike, in any case, every field of it."""
     write_wav(tmp_path / "call.wav")
     write_sidecar(
         tmp_path / name,
@@ -112,6 +112,10 @@ def test_a_call_keeps_its_identity_when_its_side_car_is_mended_or_moved(
         (b'{"duration_s": -1}', "duration_s"),
         (b'{"duration_s": "12"}', "duration_s"),
         (b'{"direction": "sideways"}', "direction"),
+        (b'{"direction": []}', "direction"),
+        (b'{"direction": {}}', "direction"),
+        (b'{"spans": [{"start_s": 1, "end_s": 2, "channel": []}]}', "left or right"),
+        (b'{"spans": [{"start_s": 1, "end_s": 1' + b"0" * 400 + b"}]}", "0 or more"),
         (b'{"from": {"a": 1}}', "from must be a text"),
         (b'{"from": "a\\u0000b"}', "control characters"),
         (b'{"to": "\\ud800"}', "half a character"),
@@ -224,6 +228,21 @@ def test_an_unreadable_side_car_of_one_leg_holds_back_the_shared_recording(
     entries, problems = _read(tmp_path)
     assert entries == []
     assert "leg2.json" in problems["leg1.wav"].reason
+
+
+def test_a_side_car_spelt_as_its_sound_goes_before_one_in_another_case(
+    tmp_path: Path, write_wav: WriteWav, write_sidecar: WriteSidecar
+) -> None:
+    """Two calls whose names differ in case only have each their own."""
+    for name in ("call", "CALL"):
+        write_wav(tmp_path / f"{name}.wav")
+        write_sidecar(tmp_path / f"{name}.json", voicefilename=name)
+    entries, problems = _read(tmp_path)
+    assert problems == {}
+    assert {(entry.voicefilename, entry.audio and entry.audio.name) for entry in entries} == {
+        ("call", "call.wav"),
+        ("CALL", "CALL.wav"),
+    }
 
 
 def test_two_side_cars_for_one_file_are_one_too_many(
