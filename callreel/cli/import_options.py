@@ -71,8 +71,19 @@ class ImportRun:
         with self.intake() as intake:
             self.show(run_import(items, intake, patience=patience, actor=self.actor), total)
 
-    def show(self, outcomes: Iterator[Outcome], total: int | None = None) -> None:
-        """Tell of every outcome as it comes, and of all of them in one line at the end."""
+    def show(
+        self,
+        outcomes: Iterator[Outcome],
+        total: int | None = None,
+        also: Callable[[], str] | None = None,
+    ) -> None:
+        """Tell of every outcome as it comes, and of all of them in one line at the end.
+
+        Args:
+            outcomes: What becomes of everything.
+            total: How many there are, if that is known.
+            also: What is told to people besides, when all is done.
+        """
         summary = Summary()
         with ExitStack() as stack:
             report = None if self.report is None else stack.enter_context(_opened(self.report))
@@ -89,6 +100,8 @@ class ImportRun:
                 elif outcome.repaired is not None and outcome.result is not Result.SAME:
                     told = _printable(f"repaired: {outcome.origin}: {outcome.repaired}")
                     progress.console.print(told, markup=False, soft_wrap=True)
+        if also is not None:
+            click.echo(also(), err=True)
         click.echo(summary.line())
         if self.strict and summary.skipped:
             sys.exit(1)
@@ -144,22 +157,50 @@ def import_options(command: Command) -> Command:
         command(run=run, **others)
 
     for option in (
-        click.option("--strict", is_flag=True, help="Exit with 1 if anything was skipped."),
-        click.option(
-            "--report",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Write what became of everything into this file, as JSON lines.",
-        ),
+        *_REPORTING,
         click.option("--in-place", is_flag=True, help="Refer to files of sound; do not copy."),
         click.option("--voicelocation", help="Of the recordings; else the site's default."),
-        click.option(
-            "--datasource",
-            default="1",
-            show_default=True,
-            help="The feed that calls belong to, where nothing else says it.",
-        ),
-        data_option,
+        *_FEED,
     ):
+        with_run = option(with_run)
+    return with_run
+
+
+_REPORTING = (
+    click.option("--strict", is_flag=True, help="Exit with 1 if anything was skipped."),
+    click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write what became of everything into this file, as JSON lines.",
+    ),
+)
+_FEED = (
+    click.option(
+        "--datasource",
+        default="1",
+        show_default=True,
+        help="The feed that calls belong to, where nothing else says it.",
+    ),
+    data_option,
+)
+
+
+def report_options(command: Command) -> Command:
+    """Give a command that brings in no sound what it shares with imports, as ``run``."""
+
+    @wraps(command)
+    def with_run(
+        *,
+        data_dir: Path,
+        datasource: str,
+        report: Path | None,
+        strict: bool,
+        **others: Any,  # noqa: ANN401 - as above
+    ) -> None:
+        run = ImportRun(data_dir, datasource, None, in_place=False, report=report, strict=strict)
+        command(run=run, **others)
+
+    for option in (*_REPORTING, *_FEED):
         with_run = option(with_run)
     return with_run
 
@@ -214,7 +255,7 @@ def exchange_options(command: Command) -> Command:
         contexts: tuple[str, ...],
         **others: Any,  # noqa: ANN401 - as above
     ) -> None:
-        exchange = Exchange(_zone_of(zone), internal_digits, _directions(contexts))
+        exchange = Exchange(_asked_zone(zone), internal_digits, _directions(contexts))
         command(exchange=exchange, **others)
 
     for option in (
@@ -232,15 +273,36 @@ def exchange_options(command: Command) -> Command:
             type=click.IntRange(1, 15),
             help="A number of at most so many digits is an extension.",
         ),
-        click.option("--timezone", "zone", help="The zone of the records, like Europe/London."),
-        click.option("--local", "zone", flag_value="local", help="They keep this machine's zone."),
-        click.option("--utc", "zone", flag_value="UTC", help="They keep UTC."),
+        *_ZONE,
     ):
         with_exchange = option(with_exchange)
     return with_exchange
 
 
-def _zone_of(zone: str | None) -> tzinfo:
+_ZONE = (
+    click.option("--timezone", "zone", help="The zone of the records, like Europe/London."),
+    click.option("--local", "zone", flag_value="local", help="They keep this machine's zone."),
+    click.option("--utc", "zone", flag_value="UTC", help="They keep UTC."),
+)
+
+
+def zone_options(command: Command) -> Command:
+    """Give a command the options about the zone of times, as one argument ``zone``."""
+    for option in _ZONE:
+        command = option(command)
+    return command
+
+
+def zone_of(zone: str) -> tzinfo:
+    """A zone by what those options hold.
+
+    Raises:
+        BadInput: There is no such zone.
+    """
+    return _local_zone() if zone == "local" else read_timezone(zone)
+
+
+def _asked_zone(zone: str | None) -> tzinfo:
     """The zone that the records keep; asks where somebody can answer, and never guesses.
 
     Raises:
@@ -253,7 +315,7 @@ def _zone_of(zone: str | None) -> tzinfo:
         raise ConfigurationError(
             "Which zone do the times of the records keep? Say --utc, --local or --timezone ZONE."
         )
-    return _local_zone() if zone == "local" else read_timezone(zone)
+    return zone_of(zone)
 
 
 def _local_zone() -> tzinfo:

@@ -12,6 +12,7 @@ from types import FrameType
 
 import click
 
+from callreel.cli.import_events import events_command
 from callreel.cli.import_options import (
     FILE,
     FOLDER,
@@ -41,6 +42,9 @@ from callreel.importers.watch import FolderWatch, WatchOptions
 @click.group("import")
 def import_group() -> None:
     """Bring in calls and recordings of other systems; may run beside the server, and again."""
+
+
+import_group.add_command(events_command)
 
 
 @import_group.command("asterisk")

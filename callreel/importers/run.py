@@ -100,9 +100,9 @@ def run_import(
     problems: list[Problem] = []
     entries = _entries(finished(items, patience, wait=wait), problems)
     for taken in intake.take(entries, actor=actor):
-        yield from _drained(problems)
+        yield from drained(problems)
         yield _outcome(taken)
-    yield from _drained(problems)
+    yield from drained(problems)
 
 
 def _entries(items: Items, problems: list[Problem]) -> Iterator[CallEntry]:
@@ -113,7 +113,8 @@ def _entries(items: Items, problems: list[Problem]) -> Iterator[CallEntry]:
             yield item
 
 
-def _drained(problems: list[Problem]) -> Iterator[Outcome]:
+def drained(problems: list[Problem]) -> Iterator[Outcome]:
+    """The outcomes of problems that were put aside; they are put aside no longer."""
     while problems:
         problem = problems.pop(0)
         yield Outcome(problem.origin, problem.result, problem.reason)
