@@ -177,6 +177,7 @@ class _Run:
             started_at=entry.started_at,
             duration_s=entry.duration_s or 0.0,
         )
+        self._require_one_call(entry, call)
         return Prepared(entry, call, None, reason, refused=reason is not None)
 
     def _with_sound(self, entry: CallEntry, site: _Site, audio: SoundFile) -> Prepared:
@@ -281,6 +282,10 @@ class _Run:
             raise NotTaken(
                 Result.SKIPPED, f"it has the names of {origin} but its sound is different"
             )
+        self._require_one_call(entry, call)
+
+    def _require_one_call(self, entry: CallEntry, call: NewCall) -> None:
+        """Refuse a second record of this run that says something else about the same call."""
         said, origin = self._calls.setdefault(call.id, (hash((call, entry.spans)), entry.origin))
         if said != hash((call, entry.spans)):
             raise NotTaken(Result.SKIPPED, f"it has the names of {origin} but says something else")

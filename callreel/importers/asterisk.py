@@ -128,7 +128,7 @@ def _entry(
 
 
 def _key(row: CdrRow) -> str:
-    parts = (row.uniqueid, row.start, row.channel, row.dstchannel, row.dst)
+    parts = (row.uniqueid, row.start, row.channel, row.dstchannel, row.dst, row.sequence)
     return "\n".join(parts)
 
 

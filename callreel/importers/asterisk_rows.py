@@ -16,6 +16,7 @@ from pathlib import Path
 
 from callreel.errors import BadInput
 from callreel.flows.entry import Result
+from callreel.importers.growing import may_grow
 from callreel.importers.items import Problem
 
 _BASE = (
@@ -46,6 +47,8 @@ class CdrRow:
     uniqueid: str = ""
     userfield: str = ""
     linkedid: str = ""
+    sequence: str = ""
+    """Tells apart the records of one call that was forked."""
     recordingfile: str = ""
     cnum: str = ""
     """The caller's number, where FreePBX knows it better than ``src``."""
@@ -65,6 +68,8 @@ def read_rows(path: Path, table: str = "cdr") -> Rows:
     Raises:
         BadInput: The file is missing, cannot be read, or has no such table or columns.
     """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"cannot read {path}: it is read more than once; write it to a file first")
     try:
         with path.open("rb") as file:
             start = file.read(4096)
@@ -112,9 +117,9 @@ def _csv_rows(path: Path, header: Sequence[str] | None) -> Rows:
             cells = _cells(text)
             problem = _cells_problem(cells, header)
             # The last line of a file that is being written may end anywhere, also where it still
-            # looks like a shorter form of the row.
+            # looks like a row: a shorter form of it, or one whose last number is longer.
             shorter = columns not in {0, len(cells or [])} or text.endswith(",")
-            if not ended and (problem is not None or shorter):
+            if not ended and (problem is not None or shorter or may_grow(path)):
                 yield Problem(origin, "the last line is not complete yet", Result.WAITING)
             elif problem is not None or cells is None:
                 yield Problem(origin, problem or "the quotes do not match")

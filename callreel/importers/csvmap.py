@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from callreel.errors import BadInput
 from callreel.flows.entry import DEFAULT_DATASOURCE, CallEntry, Result, SoundFile
@@ -21,12 +22,14 @@ from callreel.importers.fields import (
     read_instant,
     sound_beneath,
 )
+from callreel.importers.growing import may_grow
 from callreel.importers.items import Items, Problem
 from callreel.importers.mapping import DATE_PARTS, TEMPLATE_NAME, Column, ImportMapping
 from callreel.model import Direction, Disposition, UnixMillis
 
 _LINE_MAX_CHARS = 1 << 20
 _ROW_MAX_LINES = 50
+_NOT_COMPLETE = "the last line is not complete yet"
 
 _Cells = Mapping[Column, str]
 
@@ -74,20 +77,38 @@ def read_mapped(
 
 def _cells(path: Path, mapping: ImportMapping) -> Iterator[tuple[str, _Cells | Problem]]:
     try:
-        file = path.open(encoding=mapping.encoding, errors="strict", newline="")
+        file = path.open(encoding=mapping.encoding, errors="surrogateescape", newline="")
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     with file:
         lines = _Lines(path.name, _decoded(file, path, mapping))
         for _ in range(mapping.skip_lines):
             next(lines, None)
-        yield from (_json_cells(lines) if mapping.jsonl else _csv_cells(path, lines, mapping))
+        found = _json_cells(lines) if mapping.jsonl else _csv_cells(path, lines, mapping)
+        for origin, cells in found:
+            if not isinstance(cells, Problem) and _is_torn_text(cells):
+                yield (
+                    origin,
+                    Problem(origin, f"it holds bytes that are not {mapping.encoding} text"),
+                )
+            else:
+                yield origin, cells
 
 
-def _decoded(file: Iterator[str], path: Path, mapping: ImportMapping) -> Iterator[str]:
+def _is_torn_text(cells: _Cells) -> bool:
+    """Whether a cell holds bytes that could not be decoded."""
+    return any("\udc80" <= sign <= "\udcff" for cell in cells.values() for sign in cell)
+
+
+def _decoded(file: TextIO, path: Path, mapping: ImportMapping) -> Iterator[str]:
+    """Lines, none much longer than a row may be."""
     try:
-        yield from file
-    except UnicodeDecodeError as error:
+        while line := file.readline(_LINE_MAX_CHARS + 2):
+            rest = line
+            while len(rest) == _LINE_MAX_CHARS + 2 and not rest.endswith(("\n", "\r")):
+                rest = file.readline(_LINE_MAX_CHARS + 2)
+            yield line if rest is line else line + "\n"
+    except UnicodeError as error:
         raise BadInput(
             f"{path.name} is not {mapping.encoding} text; set encoding in the mapping, "
             "for example cp1252"
@@ -123,17 +144,15 @@ def _csv_cells(
     for origin, line in lines:
         if not line.strip():
             continue
-        cells = _split(line, mapping) or _joined(line, lines, mapping, width)
-        if cells is None or (width and len(cells) != width):
-            yield origin, _uneven(origin, line, cells, width)
+        if not line.endswith(("\n", "\r")) and may_grow(path):
+            yield origin, Problem(origin, _NOT_COMPLETE, Result.WAITING)
             continue
-        if names is None:
-            width = len(cells)
-            if max(_numbers(mapping), default=0) > width:
-                raise BadInput(
-                    f"{path.name} has {width} columns, and the mapping names number "
-                    f"{max(_numbers(mapping))}"
-                )
+        least = width or max(_numbers(mapping), default=1)
+        cells = _split(line, mapping) or _joined(line, lines, mapping, least)
+        if cells is None or len(cells) < least or (width and len(cells) != width):
+            yield origin, _uneven(origin, line, cells, least)
+            continue
+        width = len(cells)
         columns: list[Column] = names if names is not None else list(range(1, width + 1))
         yield origin, dict(zip(columns, cells, strict=True))
 
@@ -168,7 +187,7 @@ def _split(line: str, mapping: ImportMapping) -> list[str] | None:
 def _joined(line: str, lines: _Lines, mapping: ImportMapping, width: int) -> list[str] | None:
     """A row whose quoted text has line ends in it; None where it is torn.
 
-    Only what comes out with the right number of columns counts, and otherwise the lines are given
+    Only what comes out with enough columns counts, and otherwise the lines are given
     back: a torn quote must not swallow the rows behind it.
     """
     taken: list[tuple[str, str]] = []
@@ -176,7 +195,7 @@ def _joined(line: str, lines: _Lines, mapping: ImportMapping, width: int) -> lis
         taken.append(following)
         line += following[1]
         cells = _split(line, mapping)
-        if cells is not None and len(cells) == width:
+        if cells is not None and len(cells) >= width:
             return cells
         if len(taken) == _ROW_MAX_LINES:
             break
@@ -186,7 +205,7 @@ def _joined(line: str, lines: _Lines, mapping: ImportMapping, width: int) -> lis
 
 def _uneven(origin: str, line: str, cells: list[str] | None, width: int) -> Problem:
     if not line.endswith(("\n", "\r")):
-        return Problem(origin, "the last line is not complete yet", Result.WAITING)
+        return Problem(origin, _NOT_COMPLETE, Result.WAITING)
     if cells is None:
         return Problem(origin, "the quotes do not match, or the line is too long")
     return Problem(origin, f"{len(cells)} columns, {width} were expected")
@@ -200,14 +219,17 @@ def _json_cells(lines: Iterator[tuple[str, str]]) -> Iterator[tuple[str, _Cells 
             document = json.loads(line)
         except (ValueError, RecursionError):
             if not line.endswith("\n"):
-                yield origin, Problem(origin, "the last line is not complete yet", Result.WAITING)
+                yield origin, Problem(origin, _NOT_COMPLETE, Result.WAITING)
             else:
                 yield origin, Problem(origin, "it is not JSON")
             continue
         if not isinstance(document, dict):
             yield origin, Problem(origin, "it is not a JSON object")
             continue
-        yield origin, {key: _text(value) for key, value in document.items()}
+        try:
+            yield origin, {key: _text(value) for key, value in document.items()}
+        except RecursionError:
+            yield origin, Problem(origin, "it is nested too deeply")
 
 
 def _text(value: object) -> str:

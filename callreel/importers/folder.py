@@ -31,7 +31,8 @@ from callreel.model import Disposition, Span
 from callreel.store.base import ObjectMissing, ObjectUnreadable
 from callreel.store.beneath import open_beneath
 
-_RECORDING = re.compile(rb'"recording"\s*:\s*"([^"\\]*)"')
+_RECORDING = re.compile(r'"recording"\s*:\s*"([^"\\]*)"')
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +172,26 @@ def _read(root: Path, name: str, found: _Found, options: FolderOptions) -> Sidec
 
 
 def _hold(name: str, contents: bytes, found: _Found) -> None:
-    """Hold back the sound that an unreadable side-car names: its spans are not known."""
+    """Hold back the sound that an unreadable side-car names: its spans are not known.
+
+    Names are looked for as they are and with JSON's escapes undone, since it may be torn anywhere.
+    """
+    text = _unescaped(contents)
     for audio in found.audio:
-        if os.fsencode(posixpath.basename(audio)) in contents:
+        base = posixpath.basename(audio)
+        if os.fsencode(base) in contents or base in text:
             found.held[audio] = name
-    named = _RECORDING.search(contents)
+    named = _RECORDING.search(text)
     if named is not None:
-        found.held[named.group(1).decode("utf-8", "replace")] = name
+        found.held[named.group(1)] = name
+
+
+def _unescaped(contents: bytes) -> str:
+    text = contents.decode("utf-8-sig", "replace")
+    text = _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), text)
+    # A character beyond the basic plane is escaped as two halves.
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\\/", "/")
 
 
 def _groups(nodes: list[_Node], options: FolderOptions) -> Iterator[list[_Node]]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
@@ -36,6 +37,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Columns of cdr_csv, by the name of the template."""
 
+_LINE_MAX_BYTES = 64 * 1024
 MAX_FILE_BYTES = 8 << 20
 """A json_cdr or xml_cdr file is one call; a larger one is an attack or something else."""
 _MAX_DEPTH = 32
@@ -98,8 +100,15 @@ def is_switch_file(name: str) -> bool:
     return name.lower().endswith(_CDR_SUFFIXES)
 
 
-def _csv_rows(name: str, lines: Iterator[bytes], columns: tuple[str, ...]) -> SwitchRows:
-    for number, line in enumerate(lines, 1):
+def _csv_rows(name: str, file: BinaryIO, columns: tuple[str, ...]) -> SwitchRows:
+    number = 0
+    while line := file.readline(_LINE_MAX_BYTES):
+        number += 1
+        if len(line) == _LINE_MAX_BYTES and not line.endswith(b"\n"):
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_LINE_MAX_BYTES)
+            yield Problem(f"{name}:{number}", "the line is longer than 64 KiB")
+            continue
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if not text.strip():
             continue

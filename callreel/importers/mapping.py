@@ -95,6 +95,8 @@ def load_mapping(path: Path) -> ImportMapping:
         raise BadInput(f"cannot read the mapping {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"the mapping {path} is not UTF-8 text; save it as UTF-8") from error
+    except RecursionError as error:
+        raise BadInput(f"the mapping {path} is nested too deeply") from error
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"the mapping {path} is not TOML: {error}") from error
     try:
@@ -119,6 +121,8 @@ def _checked(document: Mapping[str, object], folder: Path) -> ImportMapping:
     if template is not None and "recording" in columns:
         raise BadInput("recordings.path and columns.recording both name the file; keep one")
     root = _text(recordings, "root", "recordings.")
+    if root is not None and "\0" in root:
+        raise BadInput("recordings.root holds a character that no folder's name has")
     return ImportMapping(
         jsonl=jsonl,
         encoding=_encoding(str(document.get("encoding", "utf-8-sig"))),
@@ -185,9 +189,13 @@ def _count(table: Mapping[str, object], key: str, default: int) -> int:
 
 def _encoding(name: str) -> str:
     try:
-        return codecs.lookup(name).name
-    except LookupError as error:
+        found = codecs.lookup(name).name
+        # Python has codecs that are no encodings of text, and one that refuses everything.
+        "a".encode(found)
+    except (LookupError, ValueError) as error:
         raise BadInput(f"encoding = {name!r} is not known; try utf-8 or cp1252") from error
+    # A byte order mark is no part of the first column's name.
+    return "utf-8-sig" if found == "utf-8" else found
 
 
 def _zone(document: Mapping[str, object]) -> tzinfo:

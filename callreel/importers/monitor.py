@@ -48,17 +48,25 @@ def walk_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     Raises:
         BadInput: The folder cannot be read.
     """
-    try:
-        with os.scandir(root) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise BadInput(f"cannot read the folder {root}: {error.strerror}") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            for name, deeper in walk_files(root / entry.name):
-                yield f"{entry.name}/{name}", deeper
+    # A stack of what is left of each folder: a tree may be deeper than Python calls go.
+    left = [("", iter(_entries(root)))]
+    while left:
+        inside, entries = left[-1]
+        entry = next(entries, None)
+        if entry is None:
+            left.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            left.append((f"{inside}{entry.name}/", iter(_entries(Path(entry.path)))))
         else:
-            yield entry.name, entry
+            yield inside + entry.name, entry
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise BadInput(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -466,3 +466,18 @@ def test_calls_without_sound_are_not_read_again_for_each_other(
         event.remove(Engine, "before_cursor_execute", note)
     assert statements
     assert [each for each in statements if "recording_id IS NULL" in each] == []
+
+
+def test_two_records_with_one_name_and_two_meanings_are_not_taken_for_one(
+    landed: Landed, make_entry: EntryMaker
+) -> None:
+    """Without sound as with it: the second is skipped, and importing again changes nothing."""
+    first = make_entry("7", from_number="01632960111")
+    other = make_entry("7", from_number="01632960112")
+    for result in (Result.NEW, Result.SAME):
+        taken = landed.take(first, other)
+        assert {each.result for each in taken} == {result, Result.SKIPPED}
+        (skipped,) = [each for each in taken if each.result is Result.SKIPPED]
+        assert "says something else" in (skipped.reason or "")
+    (call,) = landed.calls()
+    assert call.from_number == "01632960111"

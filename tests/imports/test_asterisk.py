@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from collections.abc import Callable
@@ -180,8 +181,35 @@ def test_the_last_line_waits_while_it_is_being_written(tmp_path: Path, cut: int)
 
 
 def test_a_last_line_without_a_line_end_is_read_where_it_is_whole(tmp_path: Path) -> None:
-    """Editors leave the end of the line out."""
-    assert len(_entries(_items(_rows(tmp_path, FORMS[18], FORMS[18], end="")))) == 2
+    """Editors leave the end of the line out; a program may not have come to it yet."""
+    path = _rows(tmp_path, FORMS[18], FORMS[18], end="")
+    assert [type(item) for item in _items(path)] == [CallEntry, Problem]
+    os.utime(path, (1_790_000_000, 1_790_000_000))
+    assert len(_entries(_items(path))) == 2
+
+
+def test_a_first_row_that_was_cut_waits(tmp_path: Path) -> None:
+    """It looks like a shorter form of the row, without its unique id."""
+    path = _rows(tmp_path, FORMS[18].rpartition(",")[0], end="")
+    (waiting,) = _items(path)
+    assert isinstance(waiting, Problem)
+    assert waiting.result is Result.WAITING
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """The first rows of a pipe would be lost while its form is found out."""
+    pipe = tmp_path / "Master.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(BadInput, match="write it to a file first"):
+        read_rows(pipe)
+
+
+def test_records_of_a_forked_call_are_told_apart(tmp_path: Path) -> None:
+    """They have all in common but their sequence, and maybe their end."""
+    row = FORMS[21]
+    other = f"{row.rpartition(',')[0]},777"
+    found = _entries(_items(_rows(tmp_path, row, other)))
+    assert len({entry.source_key for entry in found}) == 2
 
 
 def test_a_gui_export_is_read_by_its_header(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -115,8 +117,96 @@ def test_columns_may_be_numbers_where_there_is_no_header(tmp_path: Path) -> None
     (entry,) = _items(tmp_path, mapping, "01632960111,2026-11-23T09:30:00\n")
     assert isinstance(entry, CallEntry)
     assert entry.from_number == "01632960111"
-    with pytest.raises(BadInput, match="names number 9"):
-        _items(tmp_path, mapping.replace("from = 1", "from = 9"), "1,2026-11-23T09:30:00\n")
+    wide = mapping.replace("from = 1", "from = 9")
+    (short,) = _items(tmp_path, wide, "1,2026-11-23T09:30:00\n")
+    assert isinstance(short, Problem)
+    assert short.reason == "2 columns, 9 were expected"
+
+
+def test_the_first_row_without_a_header_is_like_any_other(tmp_path: Path) -> None:
+    """A title, or a line end within quotes, costs or spoils nothing behind it."""
+    mapping = 'header = false\ntimezone = "UTC"\n[columns]\nstarted_at = 1\nfrom = 2\nto = 3\n'
+    rows = ['2026-11-23T09:30:00,"a\nb",3\n', "A title\n", "2026-11-23T09:31:00,1,2\n"]
+    for first in range(3):
+        items = _items(tmp_path, mapping, "".join(rows[first:] + rows[:first]))
+        calls = {item.from_number for item in items if isinstance(item, CallEntry)}
+        assert calls == {"a\nb", "1"}
+        assert len(items) == 3
+
+
+def test_a_last_line_without_its_end_waits_until_the_file_is_left_alone(tmp_path: Path) -> None:
+    """It may be cut where it still looks like a row, and then say something wrong."""
+    records = tmp_path / "cut.csv"
+    records.write_text("Start,To\n2026-11-23T09:30:00,1\n2026-11-23T09:31:00,01632960")
+    mapping = load_mapping(_mapping(tmp_path, MINIMAL))
+    whole, cut = list(read_mapped(records, mapping, recordings=None))
+    assert isinstance(whole, CallEntry)
+    assert isinstance(cut, Problem)
+    assert cut.result is Result.WAITING
+    os.utime(records, (1_790_000_000, 1_790_000_000))
+    assert [type(item) for item in read_mapped(records, mapping, recordings=None)] == [
+        CallEntry,
+        CallEntry,
+    ]
+
+
+def test_a_row_of_another_encoding_costs_itself_only(tmp_path: Path) -> None:
+    """Named, with what to mend; the rows around it come in."""
+    times = [b"2026-11-23T09:3%d:00" % minute for minute in range(3)]
+    records = b"Start,To\n%b,1\n%b,J\xfcrgen\n%b,2\n" % tuple(times)
+    items = _items(tmp_path, MINIMAL, records)
+    assert [type(item) for item in items] == [CallEntry, Problem, CallEntry]
+    assert isinstance(items[1], Problem)
+    assert items[1].origin == "calls.csv:3"
+    assert "not utf-8-sig text" in items[1].reason
+
+
+def test_a_line_of_any_length_costs_itself_and_little_memory(tmp_path: Path) -> None:
+    """It is thrown away as it is read."""
+    long = "x" * (64 << 20)
+    records = f"Start,To\n2026-11-23T09:30:00,1\n{long}\n2026-11-23T09:31:00,2\n"
+    path = tmp_path / "long.csv"
+    path.write_text(records)
+    del records, long
+    mapping = load_mapping(_mapping(tmp_path, MINIMAL))
+    tracemalloc.start()
+    items = list(read_mapped(path, mapping, recordings=None))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [type(item) for item in items] == [CallEntry, Problem, CallEntry]
+    assert peak < 24 << 20
+
+
+def test_json_that_is_nested_beyond_reason_costs_its_row_only(tmp_path: Path) -> None:
+    """At whatever depth Python gives up first."""
+    for depth in (500, 990, 5000):
+        deep = '{"Start": "2026-11-23T09:30:00", "x": ' + "[" * depth + "]" * depth + "}\n"
+        good = '{"Start": "2026-11-23T09:31:00", "To": "1"}\n'
+        items = _items(tmp_path, f'format = "jsonl"\n{MINIMAL}', deep + good)
+        assert len(items) == 2
+        assert isinstance(items[1], CallEntry)
+
+
+@pytest.mark.parametrize("name", ["rot13", "hex", "base64", "zlib", "undefined", "utf-8\\u0000"])
+def test_an_encoding_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    """One line that says what to write instead."""
+    with pytest.raises(BadInput, match="encoding"):
+        load_mapping(_mapping(tmp_path, f'encoding = "{name}"\n{MINIMAL}'))
+
+
+def test_a_mapping_beyond_reason_is_refused(tmp_path: Path) -> None:
+    """Nested too deeply, or a folder that no system can have."""
+    with pytest.raises(BadInput, match="nested"):
+        load_mapping(_mapping(tmp_path, "a=" + "[" * 100_000))
+    with pytest.raises(BadInput, match="root"):
+        load_mapping(_mapping(tmp_path, f'{MINIMAL}[recordings]\nroot = "a\\u0000b"\n'))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
+    """Also where the mapping says utf-8."""
+    records = b"\xef\xbb\xbfStart,To\n2026-11-23T09:30:00,1\n"
+    items = _items(tmp_path, f'encoding = "utf-8"\n{MINIMAL}', records)
+    assert [type(item) for item in items] == [CallEntry]
 
 
 def test_a_broken_row_is_listed_and_the_others_come_in(tmp_path: Path) -> None:
@@ -229,7 +319,6 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     [
         (b"Begin,To\n", "has no column Start; it has Begin, To"),
         (b"", "has no column Start"),
-        ("Start\nÄ".encode("latin-1"), "is not utf-8"),
     ],
 )
 def test_records_that_do_not_fit_the_mapping_are_refused_at_once(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -319,3 +322,37 @@ def test_every_kind_of_sound_that_can_be_played_is_picked_up() -> None:
     raw = {f"x.{extension}" for extension in (*sniff._RAW_LAWS, *sniff._RAW_RATES_HZ)}
     others = {"x.wav", "x.WAV", "x.flac", "x.mp3", "x.ogg", "x.opus", "x.gsm", "x.g722"}
     assert [name for name in sorted(raw | others) if not is_audio_name(name)] == []
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("torn", [0, 4])
+def test_a_broken_side_car_holds_back_the_sound_that_it_names_in_any_spelling(
+    tmp_path: Path, write_wav: WriteWav, escaped: bool, torn: int
+) -> None:
+    """Most programs escape what is not ASCII; the spans of that sound are not known."""
+    name = "h\u00f6rer \U0001f4de.wav"
+    write_wav(tmp_path / "a" / name)
+    said = {"recording": f"a/{name}", "spans": [{"start_s": 2, "end_s": 1}]}
+    text = json.dumps(said, ensure_ascii=escaped)
+    if escaped:
+        text = text.replace("/", "\\/")
+    (tmp_path / "leg.json").write_text(text[: len(text) - torn], encoding="utf-8")
+    entries, problems = _read(tmp_path)
+    assert entries == []
+    assert "leg.json" in problems[f"a/{name}"].reason
+
+
+def test_a_folder_of_any_depth_is_read(tmp_path: Path, write_wav: WriteWav) -> None:
+    """Deeper than Python calls go."""
+    write_wav(tmp_path / "call.wav")
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("a", dir_fd=here)
+        deeper = os.open("a", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    entries, _ = _read(tmp_path)
+    assert len(entries) == 1
+    # Python's own tools for trees are not that deep.
+    subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)
