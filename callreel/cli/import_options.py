@@ -85,21 +85,26 @@ class ImportRun:
             also: What is told to people besides, when all is done.
         """
         summary = Summary()
-        with ExitStack() as stack:
-            report = None if self.report is None else stack.enter_context(_opened(self.report))
-            progress = stack.enter_context(_progress())
-            task = progress.add_task("importing", total=total)
-            for outcome in outcomes:
-                summary.add(outcome)
-                progress.advance(task)
-                if report is not None:
-                    report.write(outcome.as_json() + "\n")
-                    report.flush()
-                if outcome.reason is not None:
-                    progress.console.print(_line(outcome), markup=False, soft_wrap=True)
-                elif outcome.repaired is not None and outcome.result is not Result.SAME:
-                    told = _printable(f"repaired: {outcome.origin}: {outcome.repaired}")
-                    progress.console.print(told, markup=False, soft_wrap=True)
+        try:
+            with ExitStack() as stack:
+                report = None if self.report is None else stack.enter_context(_opened(self.report))
+                progress = stack.enter_context(_progress())
+                task = progress.add_task("importing", total=total)
+                for outcome in outcomes:
+                    summary.add(outcome)
+                    progress.advance(task)
+                    if report is not None:
+                        report.write(outcome.as_json() + "\n")
+                        report.flush()
+                    if outcome.reason is not None:
+                        progress.console.print(_line(outcome), markup=False, soft_wrap=True)
+                    elif outcome.repaired is not None and outcome.result is not Result.SAME:
+                        told = _printable(f"repaired: {outcome.origin}: {outcome.repaired}")
+                        progress.console.print(told, markup=False, soft_wrap=True)
+        except BaseException:
+            # What was told so far is stored; whoever asks should know how far it came.
+            click.echo(f"callreel: {summary.line()}; it ended early", err=True)
+            raise
         if also is not None:
             click.echo(also(), err=True)
         click.echo(summary.line())

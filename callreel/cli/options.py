@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -33,12 +34,28 @@ EXIT_CODES: dict[type[CallreelError], int] = {
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class _Folder(click.Path):
+    """A folder with a name: an empty one is a shell variable that was not set."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401  # as click has it
+        """The path."""
+        if not os.fspath(value):
+            self.fail("it is empty; name the data folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 data_option = click.option(
     "--data",
     "data_dir",
     envvar="CALLREEL_DATA",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_Folder(file_okay=False, path_type=Path),
     help="The data folder (or CALLREEL_DATA).",
 )
 
@@ -51,12 +68,24 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except CallreelError as error:
-            for line in error.message.splitlines():
+            for line in (*error.message.splitlines(), *_why(error)):
                 click.echo(f"callreel: {line}", err=True)
             codes = (code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
             sys.exit(next(codes, 1))
+        except OSError as error:
+            # What was told to be stored is; what could not be told is a full disk, or a pipe.
+            place = f"{error.filename}: " if error.filename else "writing what is told: "
+            with contextlib.suppress(OSError):
+                click.echo(f"callreel: {place}{error.strerror}.", err=True)
+            sys.exit(1)
 
     return run
+
+
+def _why(error: CallreelError) -> tuple[str, ...]:
+    """What the database or the disk said: whoever has the command line may know it."""
+    why = error.fields.get("why") if isinstance(error, Unavailable) else None
+    return (f"it said: {why}",) if isinstance(why, str) and why else ()
 
 
 def settings_of(

@@ -208,7 +208,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
                 name=site.name if name is None else name,
                 default_voicelocation=voicelocation or site.default_voicelocation,
                 pad_s=site.pad_s if pad is None else pad,
-                max_span_s=site.max_span_s if max_span is None else max_span or None,
+                max_span_s=site.max_span_s if max_span is None else (max_span or None),
                 settle_s=site.settle_s if settle is None else settle,
                 burn_in_after_s=_seconds_after(site.burn_in_after_s, burn_in_after),
             )

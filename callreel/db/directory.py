@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, RowMapping, Table, select, update
@@ -26,6 +25,7 @@ DEFAULT_VOICELOCATION = "1"
 """Where a site names none."""
 DEFAULT_PAD_S = 0.5
 """Source: contract.md 4.3."""
+MOST_S = 366 * 86_400.0
 DEFAULT_SETTLE_S = 30.0
 """How long after a call its recording waits for late signals. Source: threats.md T24."""
 
@@ -130,8 +130,8 @@ def set_site(conn: Connection, site: Site) -> None:
     """
     for name in ("pad_s", "settle_s", "max_span_s", "burn_in_after_s"):
         value = getattr(site, name)
-        if value is not None and not 0 <= value < math.inf:
-            raise BadRequest(f"{name}: {value} is not a number of seconds, 0 or more.")
+        if value is not None and not 0 <= value <= MOST_S:
+            raise BadRequest(f"{name}: {value} is not a number of seconds from 0 to a year.")
     if site.max_span_s == 0:
         raise BadRequest("max_span_s: must be more than 0.")
     values = {**asdict(site), **_fill_columns(site.fill)}

@@ -70,6 +70,7 @@ def read_asterisk(
             yield _entry(row, tree, linked, options)
         except BadInput as error:
             yield Problem(row.origin, error.message)
+    yield from tree.unreadable if tree is not None else ()
     for name in tree.unused() if tree is not None else ():
         yield Problem(name, "no call record names this recording yet", Result.WAITING)
 

@@ -93,7 +93,7 @@ def read_folder(root: Path, options: FolderOptions) -> Items:
 
 def _scan(root: Path) -> _Found:
     found = _Found()
-    for name, entry in walk_files(root):
+    for name, entry in walk_files(root, found.problems):
         if any(part.startswith(".") for part in name.split("/")):
             # Copying programs write to a hidden name first; systems keep their notes there.
             continue

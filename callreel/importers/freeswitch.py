@@ -80,6 +80,7 @@ def read_freeswitch(
                 yield _entry(row, tree, options)
             except BadInput as error:
                 yield Problem(row.origin, error.message)
+    yield from tree.unreadable if tree is not None else ()
     for name in tree.unused() if tree is not None else ():
         yield Problem(name, "no call record names this recording yet", Result.WAITING)
 
@@ -88,13 +89,15 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[SwitchRow | Problem]
     if not path.is_dir():
         yield from read_switch_file(path, columns)
         return
-    for name, entry in walk_files(path):
+    unreadable: list[Problem] = []
+    for name, entry in walk_files(path, unreadable):
         if not is_switch_file(name):
             continue
         if entry.is_file(follow_symlinks=False):
             yield from _one_file(path / name, columns)
         else:
             yield Problem(name, "a link or a device; neither is followed")
+    yield from unreadable
 
 
 def _one_file(path: Path, columns: tuple[str, ...]) -> SwitchRows:

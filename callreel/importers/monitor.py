@@ -10,11 +10,14 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from callreel.errors import BadInput
+from callreel.flows.entry import Result
 from callreel.importers.fields import sound_beneath
+from callreel.importers.items import Problem
 
 ABSENT_MAX_BYTES = 44
 """A file of so many bytes or fewer is a header without sound. Source: FreePBX, ingest.md 5.3."""
@@ -42,11 +45,15 @@ def base_stem(name: str) -> str:
     return posixpath.splitext(posixpath.basename(name))[0]
 
 
-def walk_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk_files(root: Path, unreadable: list[Problem]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file and link beneath a folder, by its relative name, sorted; no link is followed.
 
+    Args:
+        root: The folder.
+        unreadable: Where folders beneath it are told of that cannot be read now; the rest comes in.
+
     Raises:
-        BadInput: The folder cannot be read.
+        BadInput: The folder itself cannot be read.
     """
     # A stack of what is left of each folder: a tree may be deeper than Python calls go.
     left = [("", iter(_entries(root)))]
@@ -56,7 +63,12 @@ def walk_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
         if entry is None:
             left.pop()
         elif entry.is_dir(follow_symlinks=False):
-            left.append((f"{inside}{entry.name}/", iter(_entries(Path(entry.path)))))
+            try:
+                deeper = _entries(Path(entry.path))
+            except BadInput as error:
+                unreadable.append(Problem(f"{inside}{entry.name}", error.message, Result.WAITING))
+            else:
+                left.append((f"{inside}{entry.name}/", iter(deeper)))
         else:
             yield inside + entry.name, entry
 
@@ -100,11 +112,15 @@ class MonitorTree:
         self._by_unique_id: dict[str, list[str]] = {}
         self._empty: set[str] = set()
         self._unused: set[str] = set()
-        for name, entry in walk_files(root):
-            if is_audio_name(name) and entry.is_file(follow_symlinks=False):
-                self._add(name, entry)
+        self.unreadable: list[Problem] = []
+        for name, entry in walk_files(root, self.unreadable):
+            # One that was moved away since the folder was read is not there.
+            with suppress(FileNotFoundError):
+                if is_audio_name(name) and entry.is_file(follow_symlinks=False):
+                    self._add(name, entry)
 
     def _add(self, name: str, entry: os.DirEntry[str]) -> None:
+        size = entry.stat(follow_symlinks=False).st_size
         base = name.rpartition("/")[2]
         stem = posixpath.splitext(base)[0]
         self._by_name.setdefault(base, []).append(name)
@@ -112,7 +128,7 @@ class MonitorTree:
         at_end = _UNIQUE_ID_AT_END.search(stem)
         if at_end is not None:
             self._by_unique_id.setdefault(at_end.group(1), []).append(name)
-        if entry.stat(follow_symlinks=False).st_size <= ABSENT_MAX_BYTES:
+        if size <= ABSENT_MAX_BYTES:
             self._empty.add(name)
         else:
             self._unused.add(name)

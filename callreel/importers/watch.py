@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from callreel.errors import Unavailable
+from callreel.errors import BadInput, Unavailable
 from callreel.flows.entry import CallEntry, Result
 from callreel.flows.intake import Intake
 from callreel.importers.folder import FolderOptions, read_folder
@@ -77,16 +77,18 @@ class FolderWatch:
             Unavailable: Only with ``once``; otherwise the watch says so and tries again.
         """
         pause_s = self._options.interval_s
+        looked = False
         while not self._stop.is_set():
             try:
                 yield from self._look()
-            except Unavailable as error:
-                if self._options.once:
+            except (Unavailable, BadInput) as error:
+                # A folder that was there may be unmounted for a while; one that never was is wrong.
+                if self._options.once or (isinstance(error, BadInput) and not looked):
                     raise
                 yield Outcome(str(self._root), Result.WAITING, error.message)
                 pause_s = min(LONGEST_PAUSE_S, max(pause_s, 0.1) * 2)
             else:
-                pause_s = self._options.interval_s
+                pause_s, looked = self._options.interval_s, True
             if self._options.once:
                 return
             self._stop.wait(pause_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 import stat
@@ -206,3 +208,56 @@ def test_an_older_database_asks_to_be_migrated(data: str) -> None:
     assert (done.exit_code, "callreel migrate" in done.output) == (2, True)
     assert run("migrate", "--data", data).exit_code == 0
     assert run("user", "list", "--data", data).exit_code == 0
+
+
+def test_an_unset_variable_is_no_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--data "$DIR"`` must not make an installation in the folder one happens to be in."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["init", "--data", ""])
+    assert (done.exit_code, "it is empty; name the data folder" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_could_not_be_written_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk leaves no half of a key file, and init can be run again."""
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = CliRunner().invoke(main, ["init", "--data", str(tmp_path / "d")])
+    assert done.exit_code == 2
+    assert "keys.json: No space left on device" in done.stderr
+    assert list((tmp_path / "d").glob("*key*")) == []
+    monkeypatch.setattr(os, "fsync", sync)
+    assert CliRunner().invoke(main, ["init", "--data", str(tmp_path / "d")]).exit_code == 0
+
+
+def test_what_the_database_says_is_told_to_whoever_has_the_command_line(tmp_path: Path) -> None:
+    """That it cannot be reached names nothing that could be mended."""
+    data = tmp_path / "d"
+    assert CliRunner().invoke(main, ["init", "--data", str(data)]).exit_code == 0
+    for path in data.glob("callreel.db*"):
+        path.unlink()
+    (data / "callreel.db").write_bytes(b"no database" * 500)
+    done = CliRunner().invoke(main, ["user", "list", "--data", str(data)])
+    assert (done.exit_code, "it said: file is not a database" in done.stderr) == (3, True)
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """The rows are stored all the same, and what was told so far is summed up."""
+    data = tmp_path / "d"
+    assert CliRunner().invoke(main, ["init", "--data", str(data)]).exit_code == 0
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.txt").write_text("no sound")
+    asked = ["import", "folder", str(tmp_path / "in"), "--data", str(data), "--report", "/dev/full"]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 1
+    assert "skipped 1; it ended early" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -356,3 +356,22 @@ def test_a_folder_of_any_depth_is_read(tmp_path: Path, write_wav: WriteWav) -> N
     assert len(entries) == 1
     # Python's own tools for trees are not that deep.
     subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)
+
+
+def test_a_folder_that_goes_away_during_the_walk_costs_itself_only(
+    tmp_path: Path, write_wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits, since it may come back; what lies beside it comes in."""
+    write_wav(tmp_path / "a" / "one.wav", seed=1)
+    write_wav(tmp_path / "b" / "two.wav", seed=2)
+    look = os.scandir
+
+    def gone(path: Path) -> object:
+        if Path(path).name == "a":
+            raise FileNotFoundError(2, "No such file or directory")
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    entries, problems = _read(tmp_path)
+    assert [entry.audio and entry.audio.name for entry in entries] == ["b/two.wav"]
+    assert problems["a"].result is Result.WAITING
