@@ -132,7 +132,7 @@ class _Pieces:
 
     def _with_body(self, number: int, found: Mapping[str, str]) -> _Piece | None:
         length = found.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_EVENT_BYTES:
+        if not (length.isascii() and length.isdecimal()) or int(length) > MAX_EVENT_BYTES:
             return _Piece(number, wrong="its Content-Length cannot be right")
         body = self._file.read(int(length))
         self._number += body.count(b"\n")
