@@ -338,6 +338,9 @@ def _require_storable(entry: CallEntry) -> None:
     for name, text in texts.items():
         if text is not None and ("\0" in text or _is_torn(text)):
             raise NotTaken(Result.SKIPPED, f"{name} holds a character that cannot be stored")
+    if not entry.datasource or any(ord(sign) < 32 for sign in entry.datasource):
+        # It becomes the id of a site, which people type and terminals show.
+        raise NotTaken(Result.SKIPPED, "its datasource is empty or holds control characters")
 
 
 def _is_torn(text: str) -> bool:

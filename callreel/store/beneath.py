@@ -36,9 +36,9 @@ _REASONS: dict[int, tuple[str, bool]] = {
 
 
 def unreadable(error: OSError) -> ObjectUnreadable:
-    """What the operating system said, as an error of the store."""
+    """What the operating system said, of a store or of a file that is offered."""
     reason, retry = _REASONS.get(error.errno or 0, (os.strerror(error.errno or 0).lower(), False))
-    return ObjectUnreadable(f"The store failed: {reason}.", retry=retry)
+    return ObjectUnreadable(f"{reason[:1].upper()}{reason[1:]}.", retry=retry)
 
 
 def open_root(root: Path) -> int:

@@ -481,3 +481,10 @@ def test_two_records_with_one_name_and_two_meanings_are_not_taken_for_one(
         assert "says something else" in (skipped.reason or "")
     (call,) = landed.calls()
     assert call.from_number == "01632960111"
+
+
+@pytest.mark.parametrize("datasource", ["", "a\x01b", "a\nb"])
+def test_a_datasource_is_a_name(landed: Landed, make_entry: EntryMaker, datasource: str) -> None:
+    """It becomes the id of a site: nothing that is invisible, or commands a terminal."""
+    (taken,) = landed.take(make_entry("1", datasource=datasource))
+    assert (taken.result, "its datasource" in (taken.reason or "")) == (Result.SKIPPED, True)
