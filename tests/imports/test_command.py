@@ -344,6 +344,33 @@ def test_a_watch_goes_on_when_its_store_comes_back(
     assert watch.returncode == 0
 
 
+def test_a_watch_goes_on_when_its_folder_comes_back(
+    data: Path, tmp_path: Path, write_wav: WriteWav
+) -> None:
+    """A network disk that is away for a while does not end it; one that never was there does."""
+    folder = tmp_path / "in"
+    write_wav(folder / "a.wav", seed=1)
+    assert _run("watch", tmp_path / "none").exit_code == 2
+    watch = subprocess.Popen(
+        [*PROGRAM, "watch", str(folder), "--interval", "0.1", "--stable-for", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _until(lambda: len(_calls(data)) == 1)
+        folder.rename(tmp_path / "away")
+        assert watch.stderr is not None
+        assert "cannot read the folder" in watch.stderr.readline()
+        write_wav(tmp_path / "away" / "b.wav", seed=2)
+        (tmp_path / "away").rename(folder)
+        _until(lambda: len(_calls(data)) == 2)
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=30)
+    assert watch.returncode == 0
+
+
 def _until(is_so: Callable[[], bool], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not is_so():
