@@ -17,6 +17,8 @@ from callreel.db.schema import call_records, changes
 from callreel.errors import BadRequest
 from callreel.model import Scope, UnixMillis
 
+_ORDERED = "callreel-ordered"
+"""Where a connection remembers the transaction that holds the lock; asking is a round trip."""
 ChangeKind = Literal["call", "recording", "mask"]
 
 
@@ -75,8 +77,10 @@ def hold_order(conn: Connection) -> None:
     Whoever writes such a row calls this before touching any: with one lock, always taken first,
     nobody can wait in a circle. SQLite has one writer anyway.
     """
-    if conn.dialect.name == "postgresql":
+    transaction = conn.get_transaction()
+    if conn.dialect.name == "postgresql" and conn.info.get(_ORDERED) is not transaction:
         conn.execute(select(func.pg_advisory_xact_lock(CHANGES_LOCK)))
+        conn.info[_ORDERED] = transaction
 
 
 def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) -> ChangePage:

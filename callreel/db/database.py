@@ -145,7 +145,7 @@ def open_database(url: str) -> Database:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "database.url: not an address such as sqlite:///calls.db or postgresql://host/calls"
         ) from None
@@ -201,8 +201,11 @@ def _sqlite_engine(url: URL, kept: int, more: int, pragmas: Sequence[str]) -> En
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"postgresql", "postgresql+psycopg"}:
+        raise ConfigurationError(
+            f"database.url: {url.drivername} is not a driver of ours; write postgresql://host/name"
+        )
+    url = url.set(drivername="postgresql+psycopg")
     try:
         engine = create_engine(
             url,

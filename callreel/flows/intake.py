@@ -43,9 +43,9 @@ from callreel.model import (
 from callreel.store.base import ObjectMissing, ObjectUnreadable
 
 BATCH_CALLS = 500
-"""Calls of one transaction; another writer waits for no more than one of these."""
+"""Calls that are prepared before they are written; ``flows/writer.py`` cuts them into turns."""
 BATCH_SOUNDS = 16
-"""Recordings of one transaction: each has cost time already, and should be seen soon."""
+"""Recordings of one batch: each has cost time already, and should be seen soon."""
 REMEMBERED = 4096
 """Files of a run whose hash is remembered, so that calls which share one read it once."""
 

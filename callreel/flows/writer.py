@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,12 @@ from callreel.db.masks import Seal
 from callreel.errors import BadRequest, Conflict
 from callreel.flows.entry import CallEntry, Result, Taken, content_name, recording_id
 from callreel.model import Clock, SpanSource, UnixMillis
+
+TURN_S = 0.25
+"""How long one transaction lasts: while it does, no signal can be stored. A database that is far
+away makes every statement slow, so that no number of calls would bound it."""
+GIVE_WAY_S = 0.05
+"""A pause between two of them: SQLite asks again only now and then whether it is its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +54,40 @@ class BatchWriter:
         self._actor = actor
 
     def write(self, batch: Sequence[Prepared]) -> list[Taken]:
-        """Write prepared entries in one transaction, or each in its own where one is refused.
+        """Write prepared entries in short transactions, one that is refused by itself.
 
         Raises:
-            Unavailable: The database is away; nothing of the batch was written.
+            Unavailable: The database is away; the rest of the batch was not written.
         """
-        if not batch:
-            return []
-        try:
-            return self._write_together(batch)
-        except (Conflict, BadRequest):
-            return [taken for prepared in batch for taken in self._write_alone(prepared)]
+        taken: list[Taken] = []
+        while len(taken) < len(batch):
+            if taken:
+                # Whoever waits to write, above all a "mute on", comes in between.
+                time.sleep(GIVE_WAY_S)
+            rest = batch[len(taken) :]
+            try:
+                taken += self._write_turn(rest)
+            except (Conflict, BadRequest):
+                taken += self._write_alone(rest[0])
+        return taken
 
     def _write_alone(self, prepared: Prepared) -> list[Taken]:
         try:
-            return self._write_together([prepared])
+            return self._write_turn([prepared])
         except (Conflict, BadRequest) as error:
             return [Taken(prepared.entry, Result.SKIPPED, reason=error.message)]
 
-    def _write_together(self, batch: Sequence[Prepared]) -> list[Taken]:
+    def _write_turn(self, batch: Sequence[Prepared]) -> list[Taken]:
+        """One transaction: as many of a batch as fit into a turn, one at least."""
         now = self._clock()
+        end = time.monotonic() + TURN_S
+        taken: list[Taken] = []
         with self._db.write() as conn:
-            taken = [self._write_one(conn, prepared, now) for prepared in batch]
-            for entry in _audit_entries(batch, taken, self._actor, now):
+            for prepared in batch:
+                taken.append(self._write_one(conn, prepared, now))
+                if time.monotonic() > end:
+                    break
+            for entry in _audit_entries(batch[: len(taken)], taken, self._actor, now):
                 audit.append(conn, entry)
         return taken
 

@@ -292,3 +292,17 @@ def test_an_unusable_url_says_what_is_wrong(url: str, complaint: str) -> None:
     """One line that names what to mend."""
     with pytest.raises(ConfigurationError, match=complaint):
         open_database(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://h:abc/db", "not an address"),
+        ("postgresql+asyncpg://h/db", "not a driver of ours"),
+        ("mysql://h/db", "mysql is not supported"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused(url: str, said: str) -> None:
+    """With what to write instead; before anything is connected to."""
+    with pytest.raises(ConfigurationError, match=said):
+        open_database(url)

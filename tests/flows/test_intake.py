@@ -18,6 +18,7 @@ from sqlalchemy import Engine, event, select
 
 from callreel.db import audit, calls, directory, schema, signals, users
 from callreel.errors import Unavailable
+from callreel.flows import writer
 from callreel.flows.entry import (
     CallEntry,
     Result,
@@ -488,3 +489,22 @@ def test_a_datasource_is_a_name(landed: Landed, make_entry: EntryMaker, datasour
     """It becomes the id of a site: nothing that is invisible, or commands a terminal."""
     (taken,) = landed.take(make_entry("1", datasource=datasource))
     assert (taken.result, "its datasource" in (taken.reason or "")) == (Result.SKIPPED, True)
+
+
+def test_a_batch_gives_way_to_signals_between_its_turns(
+    landed: Landed, make_entry: EntryMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the database is, a "mute on" waits for one turn and not for a batch."""
+    monkeypatch.setattr(writer, "TURN_S", 0.0)
+    monkeypatch.setattr(writer, "GIVE_WAY_S", 0.0)
+    commits: list[object] = []
+
+    def committed(connection: object) -> None:
+        commits.append(connection)
+
+    engine = landed.database._writers
+    event.listen(engine, "commit", committed)
+    entries = [make_entry(str(number)) for number in range(5)]
+    assert [each.result for each in landed.take(*entries)] == [Result.NEW] * 5
+    event.remove(engine, "commit", committed)
+    assert len(commits) >= 5
