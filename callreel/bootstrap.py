@@ -135,21 +135,24 @@ def open_base(settings: Settings) -> Base:
     return Base(settings, db, keys, Stores(db, settings.data_dir))
 
 
-def prepare_database(settings: Settings) -> None:
+def prepare_database(settings: Settings) -> bool:
     """Bring the database to this version's schema and make the default store known.
+
+    Returns: as ``Database.migrate``.
 
     Raises:
         DatabaseNewer, ConfigurationError, Unavailable: as ``open_base``.
     """
     db = open_database(settings.database_url)
     try:
-        db.migrate()
+        has_reader = db.migrate()
         with db.write() as conn:
             if directory.find_store(conn, DEFAULT_STORE) is None:
                 # Made once only: where it is missing later, a disk is not mounted.
                 settings.store_dir.mkdir(mode=0o700, exist_ok=True)
             uri = f"file:{settings.store_dir.name}"
             directory.ensure_store(conn, DEFAULT_STORE, uri, read_only=False)
+        return has_reader
     finally:
         db.close()
 

@@ -40,7 +40,17 @@ def initialise(settings: Settings) -> None:
     """Make keys and schema where they are missing; harmless when they are there."""
     if not settings.key_file.exists():
         create_key_file(settings.key_file)
-    prepare_database(settings)
+    _tell_of_reader(prepare_database(settings))
+
+
+def _tell_of_reader(there: bool) -> None:
+    if not there:
+        click.echo(
+            "callreel: there is no role callreel_read for integrators' SQL, and this user of the "
+            "database may not make it. Somebody who may: CREATE ROLE callreel_read NOLOGIN; "
+            "then run 'callreel migrate'.",
+            err=True,
+        )
 
 
 @click.command("init")
@@ -82,7 +92,7 @@ def init_command(data_dir: Path, admin_name: str) -> None:
 @plain_errors
 def migrate_command(data_dir: Path) -> None:
     """Bring the database to the schema of this version."""
-    prepare_database(settings_of(data_dir))
+    _tell_of_reader(prepare_database(settings_of(data_dir)))
     click.echo("The database has the schema of this version.")
 
 

@@ -95,8 +95,12 @@ class Database:
                 raise
             conn.commit()
 
-    def migrate(self) -> None:
+    def migrate(self) -> bool:
         """Bring the schema up to date; harmless when it is. All of it or nothing is done.
+
+        Returns:
+            Whether integrators can be given a role that reads the view ``calls`` and nothing else;
+            SQLite has no roles and needs none.
 
         Raises:
             DatabaseNewer: A newer Callreel wrote it.
@@ -108,6 +112,7 @@ class Database:
                 # Two that start together must not both find a table missing.
                 conn.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             migrate.upgrade(conn)
+            return self.dialect != "postgresql" or migrate.grant_reader(conn)
 
     def require_current(self) -> None:
         """Refuse a schema that is not ours.

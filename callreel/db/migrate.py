@@ -8,7 +8,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from callreel.db.schema import metadata
 from callreel.errors import ConfigurationError, DatabaseNewer
@@ -71,3 +72,28 @@ def _require_known(conn: Connection) -> str | None:
             "or restore the backup taken before the upgrade."
         )
     return found
+
+
+READER = "callreel_read"
+"""The role of PostgreSQL that integrators are given. Source: contract.md section 5."""
+
+
+def grant_reader(conn: Connection) -> bool:
+    """On PostgreSQL, make the role of integrators or let it read ``calls``; False where neither.
+
+    Done at every migration: who owns one database may often not make roles, and is given this one
+    by somebody else later.
+    """
+    there = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
+    if conn.execute(there, {"name": READER}).first() is None:
+        return False
+    schema = conn.dialect.identifier_preparer.quote(
+        conn.execute(text("SELECT current_schema()")).scalar_one()
+    )
+    try:
+        with conn.begin_nested():
+            conn.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {READER}"))
+            conn.execute(text(f"GRANT SELECT ON calls TO {READER}"))
+    except ProgrammingError:
+        return False
+    return True

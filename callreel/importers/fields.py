@@ -157,7 +157,7 @@ def direction_by_length(from_number: str, to_number: str, internal_digits: int) 
 
 def is_internal(number: str, internal_digits: int) -> bool:
     """Whether a number is an extension by its length."""
-    return number.isdigit() and len(number) <= internal_digits
+    return number.isascii() and number.isdigit() and len(number) <= internal_digits
 
 
 def disposition_of(direction: Direction, *, answered: bool, said: str) -> Disposition:

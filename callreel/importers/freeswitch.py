@@ -144,13 +144,16 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
     )
 
 
+_EPOCH = re.compile(r"[0-9]{1,18}")
+
+
 def _started_at(row: SwitchRow, zone: tzinfo) -> UnixMillis:
     """The start; seconds since 1970 need no zone, so they come before the stamp."""
     micros = row.first("start_uepoch")
-    if micros.isdigit() and int(micros):
+    if _EPOCH.fullmatch(micros) and int(micros):
         return read_instant(str(int(micros) / 1e6), zone, ("unix",))
     epoch = row.first("start_epoch")
-    if epoch.isdigit() and int(epoch):
+    if _EPOCH.fullmatch(epoch) and int(epoch):
         return read_instant(epoch, zone, ("unix",))
     return read_instant(row.first("start_stamp"), zone)
 

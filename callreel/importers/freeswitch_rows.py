@@ -76,6 +76,9 @@ def read_switch_file(path: Path, columns: tuple[str, ...]) -> SwitchRows:
     try:
         with path.open("rb") as file:
             start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+            if not start and not path.name.lower().endswith(".csv"):
+                yield Problem(path.name, "it is empty, so far", Result.WAITING)
+                return
             if start not in {b"{", b"<"}:
                 file.seek(0)
                 yield from _csv_rows(path.name, file, columns)
@@ -192,6 +195,8 @@ def _xml_row(name: str, contents: bytes) -> SwitchRow:
         if not contents.rstrip().endswith(b">") or not contents.rstrip().endswith(b"</cdr>"):
             raise EOFError from error
         raise BadInput(f"it is not XML: {error}") from error
+    except (LookupError, ValueError) as error:
+        raise BadInput("it names an encoding that no record has; they are UTF-8") from error
     variables = root.find("variables")
     if root.tag != "cdr" or variables is None:
         raise BadInput("it has no cdr with variables, so it is no xml_cdr")

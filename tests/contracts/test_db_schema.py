@@ -260,3 +260,31 @@ def test_the_second_migration_keeps_signals_and_spans(database_url: str) -> None
     assert (signal_.mute, signal_.source, signal_.web_user_id) == (True, "web", "u")
     assert (site.fill, site.key_presses, site.burn_in_after_s) == (DEFAULT_FILL, "list", None)
     opened.close()
+
+
+def test_an_owner_who_may_not_make_roles_is_told_and_gets_the_role_later(
+    postgres_database_url: str,
+) -> None:
+    """The grant is tried at every migration, and its lack does not fail one."""
+    name = f"owner_{make_url(postgres_database_url).database}"
+    admin = create_engine(postgres_database_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as conn:
+        conn.execute(text(f"CREATE ROLE {name} LOGIN NOCREATEROLE PASSWORD 'x'"))
+        conn.execute(text(f"GRANT ALL ON SCHEMA public TO {name}"))
+    url = make_url(postgres_database_url).set(username=name, password="x")
+    opened = open_database(url.render_as_string(hide_password=False))
+    has_reader = opened.migrate()
+    with admin.connect() as conn:
+        there = conn.execute(text("SELECT 1 FROM pg_roles WHERE rolname = 'callreel_read'")).first()
+        assert has_reader == (there is not None)
+        if there is None:
+            conn.execute(text("CREATE ROLE callreel_read NOLOGIN"))
+    assert opened.migrate() is True
+    with admin.connect() as conn:
+        may = text("SELECT has_table_privilege('callreel_read', 'calls', 'SELECT')")
+        assert conn.execute(may).scalar_one() is True
+    opened.close()
+    with admin.connect() as conn:
+        conn.execute(text(f"DROP OWNED BY {name}"))
+        conn.execute(text(f"DROP ROLE {name}"))
+    admin.dispose()

@@ -211,3 +211,33 @@ def test_recordings_that_no_record_names_are_listed(
     assert isinstance(entry, CallEntry)
     assert isinstance(orphan, Problem)
     assert (orphan.origin, orphan.result) == ("stray.wav", Result.WAITING)
+
+
+@pytest.mark.parametrize("encoding", ["nosuch", "rot13", "cp932", "gbk"])
+def test_a_record_in_an_encoding_that_is_none_costs_itself_only(
+    tmp_path: Path, encoding: str
+) -> None:
+    """Listed with its reason; what lies behind it comes in."""
+    good = _xml(VARIABLES)
+    bad = good.replace(b'version="1.0"', f'version="1.0" encoding="{encoding}"'.encode())
+    _written(tmp_path, "a.cdr.xml", bad)
+    path = _written(tmp_path, "b.cdr.xml", good).parent
+    items = list(read_freeswitch([path], None, UTC_OPTIONS))
+    assert [type(item) for item in items] == [Problem, CallEntry]
+
+
+@pytest.mark.parametrize("epoch", ["9" * 400, "9" * 5000, "\u00b2"])
+def test_a_time_that_is_no_number_costs_its_record_only(tmp_path: Path, epoch: str) -> None:
+    """Digits of other scripts and numbers beyond all clocks."""
+    said = {**VARIABLES, "start_uepoch": epoch, "start_epoch": epoch, "start_stamp": "never"}
+    path = _written(tmp_path, "a.cdr.json", _json(said))
+    (item,) = read_freeswitch([path], None, UTC_OPTIONS)
+    assert isinstance(item, Problem)
+
+
+def test_an_empty_record_waits(tmp_path: Path) -> None:
+    """The switch made the file and has not written it."""
+    path = _written(tmp_path, "a.cdr.xml", b"")
+    (item,) = read_freeswitch([path], None, UTC_OPTIONS)
+    assert isinstance(item, Problem)
+    assert item.result is Result.WAITING
