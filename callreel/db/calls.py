@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from callreel.db import changes, directory
 from callreel.db.rows import (
@@ -259,6 +259,12 @@ def _start_with_first_call(conn: Connection, recording_id: RecordingId | None) -
             .where(recordings.c.id == recording_id, recordings.c.started_at != first)
             .values(started_at=first)
         )
+
+
+def forget_call(conn: Connection, call_id: CallId) -> bool:
+    """Take away a call that another one now tells better; False where there is none."""
+    changes.hold_order(conn)
+    return bool(conn.execute(delete(call_records).where(call_records.c.id == call_id)).rowcount)
 
 
 def delete_recording(conn: Connection, recording_id: RecordingId, now: UnixMillis) -> bool:

@@ -18,6 +18,8 @@ from callreel.model import CallId, Direction, Disposition, RecordingId, Span, Un
 DEFAULT_DATASOURCE = "1"
 DEFAULT_VOICELOCATION = "1"
 DEFAULT_STORE = "1"
+SOUND_KEY = "sound:"
+"""Begins the source key of a call of which only the sound is known; its SHA-256 follows."""
 
 
 @dataclass(frozen=True, slots=True)

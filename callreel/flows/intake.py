@@ -19,6 +19,7 @@ from callreel.errors import NotReady
 from callreel.flows.entry import (
     DEFAULT_STORE,
     DEFAULT_VOICELOCATION,
+    SOUND_KEY,
     CallEntry,
     Result,
     SharedRecording,
@@ -349,7 +350,7 @@ def _is_torn(text: str) -> bool:
 
 def _source_key(entry: CallEntry, sha256: str) -> str:
     if entry.source_key is None:
-        return f"sound:{sha256}"
+        return SOUND_KEY + sha256
     return f"{entry.source_key}\n{sha256}" if entry.keyed_by_sound else entry.source_key
 
 

@@ -14,7 +14,15 @@ from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
 from callreel.db.masks import Seal
 from callreel.errors import BadRequest, Conflict
-from callreel.flows.entry import CallEntry, Result, Taken, content_name, recording_id
+from callreel.flows.entry import (
+    SOUND_KEY,
+    CallEntry,
+    Result,
+    Taken,
+    call_id,
+    content_name,
+    recording_id,
+)
 from callreel.model import Clock, SpanSource, UnixMillis
 
 TURN_S = 0.25
@@ -98,6 +106,11 @@ class BatchWriter:
             seal = self._seal(recording.id, 1, ())
             stored = Result(calls.put_recording(conn, recording, seal, now))
         told = Result(calls.put_call(conn, call, now))
+        if recording is not None and entry.keyed_by_sound:
+            # The sound came before its side-car, as a call of which nothing else was known.
+            nameless = call_id(entry.datasource, SOUND_KEY + recording.sha256)
+            if nameless != call.id:
+                calls.forget_call(conn, nameless)
         masked = recording is not None and self._mask(conn, entry, recording, now)
         if recording is not None or told is not Result.SAME:
             signals.bind_signals(conn, call.id, self._seal, now)

@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 
 from click.testing import CliRunner
+from sqlalchemy import create_engine, text
 
 from callreel.cli.main import main
 
@@ -58,3 +59,28 @@ def test_a_data_folder_that_was_moved_still_finds_its_sound(tmp_path: Path) -> N
     done = CliRunner().invoke(main, again)
     assert done.stdout == "new 0, changed 0, already there 1, waiting 0, skipped 0\n"
     assert sorted(each.name for each in (second / "store").rglob("*")) == kept
+
+
+def test_a_side_car_that_comes_after_its_sound_makes_no_second_call(tmp_path: Path) -> None:
+    """A recorder that writes it a little later: the call is then told in full, once, and masked."""
+    path = tmp_path / "in" / "call.wav"
+    path.parent.mkdir()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16_000))
+    data = tmp_path / "data"
+    again = ["import", "folder", str(path.parent), "--data", str(data)]
+    os.utime(path, (1_790_000_000, 1_790_000_000))
+    CliRunner().invoke(main, ["init", "--data", str(data)])
+    assert CliRunner().invoke(main, again).exit_code == 0
+    said = {"from": "01632960111", "started_at": "2026-11-23T09:30:00Z"}
+    said |= {"spans": [{"start_s": 0.1, "end_s": 0.2}]}
+    (path.parent / "call.json").write_text(json.dumps(said))
+    for _ in range(2):
+        assert CliRunner().invoke(main, again).exit_code == 0
+        with create_engine(f"sqlite:///{data / 'callreel.db'}").connect() as conn:
+            calls = conn.execute(text("SELECT from_number FROM calls")).scalars().all()
+            spans = conn.execute(text("SELECT count(*) FROM spans")).scalar_one()
+        assert (calls, spans) == (["01632960111"], 1)
