@@ -138,8 +138,6 @@ def _row(line: Line, delimiter: str, columns: Sequence[str] | None) -> Mapping[s
     """
     if line.text is None:
         raise BadInput("the line is longer than 64 KiB")
-    if "\0" in line.text:
-        raise BadInput("the line holds a NUL character")
     cells = _cells(line.text, delimiter)
     if cells is None:
         raise BadInput("the quotes do not match")

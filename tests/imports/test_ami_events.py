@@ -76,6 +76,17 @@ def test_channel_events_say_on_and_off(tmp_path: Path) -> None:
     assert told(read(KIND, write(tmp_path, *events))) == [(5, False), (5, True)]
 
 
+def test_keys_that_are_told_of_twice_are_typed_once(tmp_path: Path) -> None:
+    """Where channel events come over the manager interface as well; ``**66`` would be no stop."""
+    keys = []
+    for n, key in enumerate("*6"):
+        time = {"EventTime": f"{START_S + 5 + n}.000500", "UniqueID": AGENT}
+        extra = f'{{"digit":"{key}"}}'
+        keys.append(ami_key(key, 5 + n))
+        keys.append(ami("CEL", None, EventName="DTMF", Extra=extra, Uniqueid="-", **time))
+    assert told(read(KIND, write(tmp_path, *keys))) == [(6, False)]
+
+
 def test_an_event_without_ids_is_about_its_extension_or_channel(tmp_path: Path) -> None:
     """As a program sends it with the action UserEvent."""
     none = {"Uniqueid": "-", "Linkedid": "-"}

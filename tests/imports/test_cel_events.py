@@ -15,6 +15,7 @@ from callreel.errors import BadInput
 from callreel.flows.entry import Result
 from callreel.flows.switch import Cause, SwitchEvent
 from callreel.importers.events import Tally
+from callreel.importers.heard import KeyRules
 from callreel.importers.items import Problem
 from tests.imports.switch_lines import (
     AGENT,
@@ -93,6 +94,22 @@ def test_a_sequence_may_be_cut_by_the_rotation_of_a_log(tmp_path: Path) -> None:
     old, new = write(tmp_path / "old", star), write(tmp_path, six)
     for paths in ([old, new], [new, old], [old, new, old]):
         assert told(read(KIND, *paths)) == [(5.3, False)]
+
+
+def test_keys_of_whole_seconds_are_counted_in_each_file(tmp_path: Path) -> None:
+    """The same key twice in a second is two keys, and a copy of the file adds none."""
+    (tmp_path / "copy").mkdir()
+    lines = cel_keys("66", 5, gap_s=0)
+    paths = write(tmp_path, *lines), write(tmp_path / "copy", *lines)
+    assert told(read(KIND, *paths, keys=KeyRules("55", "66"))) == [(5, False)]
+
+
+def test_a_nul_harms_nothing(tmp_path: Path) -> None:
+    """In a field that nobody reads; in an id it is none."""
+    path = write(tmp_path, cel("mask", 5, cidname="a\0b"), cel("mask", 6, uniqueid="a\0b"))
+    good, bad = read(KIND, path)
+    assert told([good]) == [(5, True)]
+    assert reasons([bad]) == ["its unique id is not one of Asterisk's"]
 
 
 @pytest.mark.parametrize("tenant", ["", ',"acme"'], ids=["23 columns", "24 columns"])
