@@ -152,6 +152,38 @@ def test_the_seal_is_named_in_two_modules_alone() -> None:
     assert naming == {"audio/blocks.py", "audio/obfuscate.py"}
 
 
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        # Bytes that may be sent: from encoders of SafeBlocks, cut from such, or a masked render.
+        (
+            r"\bSafeBytes\(",
+            {
+                *("audio/encoders/mp3.py", "audio/encoders/opus.py", "audio/encoders/wav.py"),
+                *("audio/rendered.py", "audio/virtual.py"),
+            },
+        ),
+        # Unmasked sound: for the pipeline that masks it, and for those who compare with it.
+        (
+            r"\bopen_source\(",
+            {
+                *("audio/sources.py", "audio/pipeline.py", "audio/evidence.py"),
+                *("audio/fill_file.py", "flows/sound.py", "flows/prove.py", "flows/burn.py"),
+            },
+        ),
+    ],
+)
+def test_ways_to_sound_are_known_by_name(name: str, modules: set[str]) -> None:
+    """A new place that makes bytes to send, or opens unmasked sound, is looked at by a person."""
+    package = Path(callreel.__file__).parent
+    naming = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(name, path.read_text("utf-8"))
+    }
+    assert naming == modules
+
+
 def test_safe_blocks_are_made_in_the_obfuscator_alone() -> None:
     """No other module calls the class, or its allocator around the check."""
     package = Path(callreel.__file__).parent
