@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
+from sqlalchemy import Connection
 
 from callreel.access.identity import Verifier
+from callreel.access.keys import load_key_file
 from callreel.access.policy import NOTHING, Action, scope_for
 from callreel.bootstrap import Base, DatabaseUsers, open_base, open_workshop, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.db import audit, burns, calls, masks
 from callreel.errors import CallreelError, Forbidden, NotFound, Unauthenticated
 from callreel.flows.masking import require_reason
-from callreel.model import Principal, RecordingId, Scope
+from callreel.model import Principal, RecordingId, Scope, UnixMillis
 from callreel.wire import iso_instant
 
 NOT_BURNED = 6
@@ -127,26 +129,14 @@ def hold_place(
     data_dir: Path, recordings: tuple[str, ...], username: str, reason: str, password_stdin: bool
 ) -> None:
     """Put each RECORDING on hold."""
-    base = open_base(settings_of(data_dir))
-    try:
-        who = _People(base, password_stdin).who(username)
-        wanted = _known(base, recordings)
-        with base.db.write() as conn:
-            for recording_id in wanted:
-                now = system_clock()
-                burns.place_hold(
-                    conn, recording_id, by=who.username, reason=require_reason(reason), now=now
-                )
-                detail = {"reason": reason}
-                audit.append(
-                    conn,
-                    audit.AuditEntry(
-                        now, who.username, "hold.place", recording_id, "allowed", detail, None
-                    ),
-                )
-    finally:
-        base.close()
-    click.echo(f"On hold: {len(recordings)}.")
+
+    def place(conn: Connection, recording_id: RecordingId, by: str, now: UnixMillis) -> int:
+        burns.place_hold(conn, recording_id, by=by, reason=require_reason(reason), now=now)
+        return 1
+
+    who = (username, password_stdin)
+    count = _on_each(data_dir, recordings, who, ("hold.place", {"reason": reason}), place)
+    click.echo(f"On hold: {count}.")
 
 
 @hold_group.command("release")
@@ -160,26 +150,50 @@ def hold_release(
     data_dir: Path, recordings: tuple[str, ...], username: str, reason: str, password_stdin: bool
 ) -> None:
     """End every hold on each RECORDING."""
+
+    def release(conn: Connection, recording_id: RecordingId, by: str, now: UnixMillis) -> int:
+        told = require_reason(reason)
+        return burns.release_holds(conn, recording_id, by=by, reason=told, now=now)
+
+    who = (username, password_stdin)
+    count = _on_each(data_dir, recordings, who, ("hold.release", {"reason": reason}), release)
+    click.echo(f"Released: {count}.")
+
+
+def _on_each(
+    data_dir: Path,
+    recordings: Iterable[str],
+    who: tuple[str, bool],
+    told: tuple[str, dict[str, object]],
+    change: Callable[[Connection, RecordingId, str, UnixMillis], int],
+) -> int:
+    """Change recordings in one transaction, each with its audit row; gives the sum of the counts.
+
+    Args:
+        data_dir: The data folder.
+        recordings: Their ids.
+        who: A user name, and whether the password comes from standard input.
+        told: Action and detail of the audit rows.
+        change: What is done.
+    """
+    username, from_stdin = who
+    action, detail = told
     base = open_base(settings_of(data_dir))
     try:
-        who = _People(base, password_stdin).who(username)
-        wanted, ended = _known(base, recordings), 0
+        by = _People(base, from_stdin).who(username).username
+        wanted = _known(base, recordings)
+        now = system_clock()
+        count = 0
         with base.db.write() as conn:
             for recording_id in wanted:
-                now = system_clock()
-                ended += burns.release_holds(
-                    conn, recording_id, by=who.username, reason=require_reason(reason), now=now
-                )
-                detail = {"reason": reason}
+                count += change(conn, recording_id, by, now)
                 audit.append(
                     conn,
-                    audit.AuditEntry(
-                        now, who.username, "hold.release", recording_id, "allowed", detail, None
-                    ),
+                    audit.AuditEntry(now, by, action, recording_id, "allowed", detail, None),
                 )
     finally:
         base.close()
-    click.echo(f"Released: {ended}.")
+    return count
 
 
 @hold_group.command("list")
@@ -240,24 +254,17 @@ def mask_reseal(
     data_dir: Path, recording: str, username: str, reason: str, password_stdin: bool
 ) -> None:
     """Seal the rows of RECORDING as they are now, so that it is served again."""
-    base = open_base(settings_of(data_dir))
-    try:
-        who = _People(base, password_stdin).who(username)
-        (recording_id,) = _known(base, [recording])
-        now = system_clock()
-        with base.db.write() as conn:
-            masks.reseal(conn, recording_id, base.keys.seal_mask, now, intact=True)
-            spans = masks.shown(conn, recording_id)
-            detail = {"reason": require_reason(reason), "spans": spans}
-            audit.append(
-                conn,
-                audit.AuditEntry(
-                    now, who.username, "mask.reseal", recording_id, "allowed", detail, None
-                ),
-            )
-    finally:
-        base.close()
-    click.echo(f"Sealed: {len(spans)} spans.")
+    keys = load_key_file(settings_of(data_dir).key_file)
+    detail: dict[str, object] = {"reason": require_reason(reason)}
+
+    def reseal(conn: Connection, recording_id: RecordingId, _by: str, now: UnixMillis) -> int:
+        masks.reseal(conn, recording_id, keys.seal_mask, now, intact=True)
+        detail["spans"] = spans = masks.shown(conn, recording_id)
+        return len(spans)
+
+    who = (username, password_stdin)
+    count = _on_each(data_dir, [recording], who, ("mask.reseal", detail), reseal)
+    click.echo(f"Sealed: {count} spans.")
 
 
 def _known(base: Base, recordings: Iterable[str]) -> list[RecordingId]:
