@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from callreel.cli.fetched import note_revision, revision_of
 from callreel.cli.listing import FORMS, print_calls
 from callreel.cli.login import Login, login_options
 from callreel.client import (
@@ -183,11 +184,13 @@ def _fetch_all(client: Client, wanted: Sequence[str], folder: Path, order: _Orde
             path = folder / f"call-{quote(named, safe='')}{EXTENSIONS[order.audio_format]}"
             try:
                 found = _find(client, named)
-                if path.exists() and not order.force:
-                    _require_same(client, found, path, order)
+                kept = path.exists() and not order.force
+                if kept and _is_current(client, found, path, order):
                     _tell_kept(path)
                 else:
-                    _tell_saved(_fetch_one(client, found, path, order, bar))
+                    fetched = _fetch_one(client, found, path, order, bar)
+                    note_revision(path, fetched.mask_revision)
+                    _tell_saved(fetched)
                 saved += 1
             except ClientError as error:
                 _tell_failed(error, named)
@@ -217,16 +220,21 @@ def _fetch_one(
         bar.remove_task(task)
 
 
-def _require_same(client: Client, found: CallItem | str, path: Path, order: _Order) -> None:
-    """Return if a file that is there may be what would be fetched.
+def _is_current(client: Client, found: CallItem | str, path: Path, order: _Order) -> bool:
+    """Whether a file that is there may be what would be fetched; False where its mask is older.
 
     A file of ours is always whole; one of another tool, channel or format has another size.
     """
-    announced = client.token(found, order.audio_format, order.channel).size_bytes
-    if announced is not None and path.stat().st_size != announced:
+    token = client.token(found, order.audio_format, order.channel)
+    noted = revision_of(path)
+    if noted is not None and noted != token.mask_revision:
+        click.echo(f"callreel: {path}: its mask changed since; it is fetched again.", err=True)
+        return False
+    if token.size_bytes is not None and path.stat().st_size != token.size_bytes:
         raise NotSaved(
             f"{path} is there and is not this recording in this form; --force replaces it."
         )
+    return True
 
 
 def _to_standard_output(client: Client, named: str, order: _Order) -> None:

@@ -271,13 +271,25 @@ class Client:
         recording_id = _recording_id(recording)
         deadline = Deadline(deadline_s)
 
+        revision: int | None = None
+
         def ask_token() -> Token:
-            return self._token(recording_id, audio_format, channel, deadline)
+            nonlocal revision
+            token = self._token(recording_id, audio_format, channel, deadline)
+            revision = token.mask_revision
+            return token
 
         with file_beside(path) as file:
             transfer = Transfer(self._exchange, ask_token, file, deadline, progress)
             transfer.run()
-        return Saved(path, transfer.count, transfer.sha256, transfer.content_type, transfer.etag)
+        return Saved(
+            path,
+            transfer.count,
+            transfer.sha256,
+            transfer.content_type,
+            transfer.etag,
+            revision,
+        )
 
     def _deadline(self) -> Deadline:
         return Deadline(self._patience_s)

@@ -55,6 +55,8 @@ class Saved:
     content_type: str
     etag: str | None
     """What the server calls these very bytes; changes with every mask."""
+    mask_revision: int | None
+    """Of the mask that was in force; where it grew since, the file holds what is masked now."""
 
 
 @contextmanager

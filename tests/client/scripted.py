@@ -181,6 +181,8 @@ class Scripted:
     """Tokens that Echo takes for too old."""
     tokens: int = 0
     """How many were issued; the n-th is ``t<n>``."""
+    revision: int = 1
+    """Of the mask of every recording."""
 
     def web(self, handler: Handler) -> None:
         """Answer as the web application."""
@@ -211,7 +213,7 @@ class Scripted:
             "duration_s": 19.2,
             "size_bytes": self.size_bytes,
             "masked_spans": CALL["masked_spans"],
-            "mask_revision": 1,
+            "mask_revision": self.revision,
         }
 
     def echo(self, handler: Handler) -> None:

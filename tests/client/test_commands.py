@@ -106,6 +106,19 @@ def test_a_whole_file_that_is_there_is_kept(run: Run, server: Scripted) -> None:
     assert len(server.echo_seen) == 1
 
 
+def test_a_file_whose_mask_changed_since_is_fetched_again(run: Run, server: Scripted) -> None:
+    """It has the same size, and holds speech that is masked now."""
+    run("fetch", "c1")
+    server.revision = 2
+    result = run("fetch", "c1")
+    assert result.exit_code == 0
+    assert "its mask changed since" in result.stderr
+    assert len(server.echo_seen) == 2
+    assert "is kept" in run("fetch", "c1").stderr
+    Path(".callreel-fetched.json").write_text("torn {")
+    assert "is kept" in run("fetch", "c1").stderr
+
+
 def test_force_fetches_anew(run: Run) -> None:
     """As after a mask was added."""
     Path("call-c1.wav").write_bytes(b"old")

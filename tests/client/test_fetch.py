@@ -39,7 +39,7 @@ def test_a_recording_is_saved_whole(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
     saved = client.fetch("r1", path)
     assert path.read_bytes() == SOUND
-    assert saved == front.Saved(path, len(SOUND), SHA256, "audio/wav", '"revision-1"')
+    assert saved == front.Saved(path, len(SOUND), SHA256, "audio/wav", '"revision-1"', 1)
     _only(path)
 
 
