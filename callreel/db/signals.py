@@ -169,12 +169,7 @@ def add_signal(conn: Connection, targets: Sequence[Target], new: NewSignal) -> l
 
 def target_of(conn: Connection, signal_id: str) -> Target:
     """What a stored signal is about."""
-    s = signals.c
-    row = conn.execute(
-        select(
-            s.directory_user_id, s.channel_id, s.call_id, s.datasource, s.unique_id, s.linked_id
-        ).where(s.id == signal_id)
-    ).one()
+    row = conn.execute(select(signals).where(signals.c.id == signal_id)).one()
     leg = Leg(row.datasource, row.unique_id, row.linked_id) if row.datasource else None
     return Target(row.directory_user_id, row.channel_id, row.call_id, leg)
 
@@ -362,12 +357,11 @@ def _paired(
     conn: Connection, recording_id: RecordingId, started_at: UnixMillis
 ) -> list[PairedSpan]:
     s = signals.c
+    of_signal = (s.id, s.at, s.mute, s.directory_user_id, s.channel_id, s.unique_id)
     rows = conn.execute(
         union(
             *(
-                select(
-                    s.id, s.at, s.mute, s.directory_user_id, s.channel_id, call_records.c.site_id
-                )
+                select(*of_signal, call_records.c.site_id)
                 .select_from(signals.join(LEGS, about))
                 .where(
                     call_records.c.recording_id == recording_id,
@@ -378,12 +372,21 @@ def _paired(
         )
     )
     heard: dict[tuple[str, str, str], list[SignalMoment]] = defaultdict(list)
+    on_leg: dict[tuple[str, str], list[SignalMoment]] = defaultdict(list)
     for row in rows:
         about = (row.directory_user_id or "", row.channel_id or "", row.site_id)
-        heard[about].append(SignalMoment(row.id, UnixMillis(row.at), row.mute))
+        moment = SignalMoment(row.id, UnixMillis(row.at), row.mute)
+        heard[about].append(moment)
+        if row.unique_id is not None:
+            on_leg[row.unique_id, row.site_id].append(moment)
     found: list[PairedSpan] = []
     for (_user, _channel, site_id), moments in heard.items():
         found += pair_signals(moments, started_at, _rules(conn, site_id))
+    # Legs are paired together, as an off may come from whom the call was transferred to. Where two
+    # mask at once, the off of the first must not end what the second has still masked.
+    for (_leg, site_id), moments in on_leg.items():
+        pairs = pair_signals(moments, started_at, _rules(conn, site_id))
+        found += [pair for pair in pairs if pair.on_id and pair.off_id]
     return found
 
 

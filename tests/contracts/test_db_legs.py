@@ -81,6 +81,32 @@ def test_every_leg_of_a_transfer_is_masked(database: Database) -> None:
     assert sorted(say(database, Leg("s1", "7.3", "7.1"), 5)) == ["r1", "r2"]
 
 
+@pytest.mark.parametrize("late", [31.5, 40], ids=["as a repeat", "much later"])
+def test_an_off_of_one_leg_does_not_end_what_another_has_masked(
+    database: Database, late: float
+) -> None:
+    """Two people of one conversation mask at once; the later off ends it."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", recording="r1", unique_id="7.1"))
+    one, other = Leg("s1", "7.1", None), Leg("s1", "7.2", "7.1")
+    say(database, one, 10)
+    say(database, other, 20)
+    say(database, one, 30, mute=False)
+    say(database, other, late, mute=False)
+    (span,) = found_call(database, "c1").masked_spans
+    assert (span.start_s, span.end_s) == (9.5, late + 0.5)
+
+
+def test_an_off_may_come_from_another_leg_than_its_on(database: Database) -> None:
+    """Whoever the call was transferred to ends the mask; nothing is unpaired."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", recording="r1", unique_id="7.1"))
+    say(database, Leg("s1", "7.2", "7.1"), 10)
+    say(database, Leg("s1", "7.3", "7.1"), 30, mute=False)
+    (span,) = found_call(database, "c1").masked_spans
+    assert (span.start_s, span.end_s) == (9.5, 30.5)
+
+
 def test_a_held_signal_of_a_switch_is_listed_for_its_site(database: Database) -> None:
     """By the feed it came from until its call is there; then by the call as well."""
     with database.write() as conn:
