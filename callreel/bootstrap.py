@@ -24,6 +24,7 @@ from callreel.flows.deliver import Deliver
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
+from callreel.flows.key_presses import KeyFinder
 from callreel.flows.masking import Masking
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.settling import Settling
@@ -190,6 +191,7 @@ class Serving:
     web: WebParts
     echo: EchoParts
     tidy: Tidy
+    key_finder: KeyFinder
     burner: Burner
     close: Callable[[], None]
 
@@ -233,7 +235,8 @@ def open_serving(settings: Settings) -> Serving:
         base.close()
 
     burner = Burner(base.db, base.keys, base.stores, sound, system_clock, cache.forget)
-    return Serving(base, web, echo, tidy, burner, close)
+    key_finder = KeyFinder(base.db, base.keys, sound, system_clock)
+    return Serving(base, web, echo, tidy, key_finder, burner, close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +245,15 @@ class Workshop:
 
     base: Base
     prover: Prover
+    key_finder: KeyFinder
     burner: Burner
     close: Callable[[], None]
 
 
 def open_workshop(settings: Settings) -> Workshop:
-    """What proves masks and burns them in; its renders are its own, beside those of a server.
+    """What proves masks, looks for keys and burns masks in.
+
+    Its renders are its own, beside those of a server.
 
     Raises: as ``open_base``.
     """
@@ -267,6 +273,7 @@ def open_workshop(settings: Settings) -> Workshop:
     return Workshop(
         base,
         Prover(base.db, base.keys, sound, system_clock),
+        KeyFinder(base.db, base.keys, sound, system_clock),
         Burner(base.db, base.keys, base.stores, sound, system_clock, forget),
         close,
     )

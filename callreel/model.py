@@ -204,6 +204,8 @@ class Recording:
     """What its site writes over what is masked."""
     source_commitment: str | None = None
     """Where its masks are burned in: the keyed commitment to the sound that came in."""
+    awaits_keys: bool = False
+    """Its site masks the keys that are heard in it, and nobody has listened for them yet."""
 
 
 @dataclass(frozen=True, slots=True)

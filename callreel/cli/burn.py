@@ -14,6 +14,7 @@ from callreel.access.identity import Verifier
 from callreel.access.keys import load_key_file
 from callreel.access.policy import NOTHING, Action, scope_for
 from callreel.bootstrap import Base, DatabaseUsers, open_base, open_workshop, system_clock
+from callreel.cli.key_presses import find_keys_command
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.db import audit, burns, calls, masks
 from callreel.errors import CallreelError, Forbidden, NotFound, Unauthenticated
@@ -217,7 +218,7 @@ def hold_list(data_dir: Path, everything: bool) -> None:
 
 @click.group("mask")
 def mask_group() -> None:
-    """Masks whose rows somebody changed by hand: look at them, answer for them."""
+    """Masks: look at their rows, answer for damaged ones, find pressed keys."""
 
 
 @mask_group.command("show")
@@ -265,6 +266,9 @@ def mask_reseal(
     who = (username, password_stdin)
     count = _on_each(data_dir, [recording], who, ("mask.reseal", detail), reseal)
     click.echo(f"Sealed: {count} spans.")
+
+
+mask_group.add_command(find_keys_command)
 
 
 def _known(base: Base, recordings: Iterable[str]) -> list[RecordingId]:

@@ -22,6 +22,7 @@ from callreel.bootstrap import Serving, open_serving
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.burn import Burner
+from callreel.flows.key_presses import KeyFinder
 from callreel.flows.tidy import Tidy
 from callreel.settings import ServerSettings, Settings
 from callreel.web.app import build_echo, build_web
@@ -32,6 +33,8 @@ GRACE_S = 10
 SERVER_FILE = "server.json"
 TIDY_EVERY_S = 30
 BURN_EVERY_S = 60
+SEARCH_EVERY_S = 5
+"""Where a site masks keys at once, a new recording waits for this."""
 """A render of an older mask is erased within a minute."""
 
 log = structlog.get_logger("callreel")
@@ -142,6 +145,7 @@ async def _run(
         ready(*addresses)
     rounds = [
         asyncio.create_task(_keep_tidy(serving.tidy)),
+        asyncio.create_task(_keep_searching(serving.key_finder)),
         asyncio.create_task(_keep_burning(serving.burner)),
     ]
     # Where one of the two ends, the other must not go on alone.
@@ -159,6 +163,18 @@ async def _keep_tidy(tidy: Tidy) -> None:
             await asyncio.to_thread(tidy.once)
         except Unavailable as error:
             log.warning("tidy.postponed", why=str(error.fields.get("why", "")))
+
+
+async def _keep_searching(finder: KeyFinder) -> None:
+    while True:
+        await asyncio.sleep(SEARCH_EVERY_S)
+        try:
+            for searched in await asyncio.to_thread(finder.once):
+                if searched.spans or not searched.done:
+                    tell = log.info if searched.done else log.warning
+                    tell("keys.find", recording_id=searched.recording_id, told=searched.told)
+        except Unavailable as error:
+            log.warning("keys.postponed", why=str(error.fields.get("why", "")))
 
 
 async def _keep_burning(burner: Burner) -> None:

@@ -14,7 +14,7 @@ from callreel.audio.fill import fill_of
 from callreel.audio.fill_file import read_fill_file
 from callreel.bootstrap import open_base, prepare_database, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
-from callreel.db import audit, directory, users
+from callreel.db import audit, directory, key_presses, users
 from callreel.errors import ConfigurationError
 from callreel.model import Fill, Role, Scope
 from callreel.settings import Settings, is_plain_origin
@@ -117,7 +117,7 @@ def site_list(data_dir: Path) -> None:
                     f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
                     f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s\t"
                     f"fill {_told(site.fill)}\t"
-                    f"burn in {_told_hours(site.burn_in_after_s)}"
+                    f"burn in {_told_hours(site.burn_in_after_s)}\tkeys {site.key_presses}"
                 )
     finally:
         base.close()
@@ -163,6 +163,12 @@ def _told(fill: Fill) -> str:
     help="Burn masks in so long after a recording is ready; 'never' for only when told.",
 )
 @click.option(
+    "--key-presses",
+    "key_presses_policy",
+    type=click.Choice(key_presses.POLICIES),
+    help="Keys heard in new recordings: ignore them, list them for a person, mask them at once.",
+)
+@click.option(
     "--fill",
     type=click.Choice(["tone", "silence"]),
     help="What is written over what is masked.",
@@ -185,6 +191,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     max_span: float | None,
     settle: float | None,
     burn_in_after: str | None,
+    key_presses_policy: str | None,
     fill: str | None,
     fill_hz: float | None,
     fill_dbfs: float | None,
@@ -221,6 +228,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
                 max_span_s=site.max_span_s if max_span is None else (max_span or None),
                 settle_s=site.settle_s if settle is None else settle,
                 burn_in_after_s=_seconds_after(site.burn_in_after_s, burn_in_after),
+                key_presses=key_presses_policy or site.key_presses,
             )
             directory.set_site(conn, changed)
             location = changed.default_voicelocation or directory.DEFAULT_VOICELOCATION

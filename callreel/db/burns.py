@@ -9,11 +9,22 @@ from __future__ import annotations
 import secrets
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from callreel.db import changes
 from callreel.db.calls import FACT_COLUMNS
-from callreel.db.schema import burn_ins, datasources, holds, recordings, sites, spans
+from callreel.db.schema import burn_ins, datasources, holds, keys_due, recordings, sites, spans
 from callreel.model import RecordingId, RecordingState, SourceFacts, UnixMillis
 
 
@@ -179,6 +190,8 @@ def due(conn: Connection, now: UnixMillis, limit: int) -> tuple[RecordingId, ...
             or_(r.burned_revision.is_(None), r.burned_revision < r.mask_revision),
             has_span("active"),
             ~has_span("proposed"),
+            # What is still to be searched for keys may be proposed in a moment.
+            not_(keys_due),
             ~_held(r.id),
         )
         .order_by(r.ready_at)

@@ -89,6 +89,8 @@ class NewRecording:
     started_at: UnixMillis
     """The instant of the first frame, as far as this writer knows."""
     ready_at: UnixMillis
+    key_presses: str | None = None
+    """What is to be done with keys heard in it, where it is new or its sound is; None: nothing."""
 
 
 def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
@@ -175,6 +177,7 @@ def put_recording(conn: Connection, recording: NewRecording, seal: str, now: Uni
                 mask_revision=1,
                 mask_seal=seal,
                 created_at=now,
+                key_presses=recording.key_presses,
             )
         )
         changes.record(conn, now, "recording", recording_id=recording.id)
@@ -185,6 +188,8 @@ def put_recording(conn: Connection, recording: NewRecording, seal: str, now: Uni
     if any(known[name] != values[name] for name in _OF_SOUND):
         values["content_version"] = known["content_version"] + 1
     changed = {name: value for name, value in values.items() if known[name] != value}
+    if "content_version" in changed:
+        changed |= {"key_presses": recording.key_presses, "keys_revision": None}
     if changed:
         conn.execute(update(recordings).where(recordings.c.id == recording.id).values(**changed))
     if not changed.keys() - {"ready_at"}:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from callreel.db import changes
 from callreel.db.rows import active_spans, span_of
@@ -46,7 +46,8 @@ def stored_spans(conn: Connection, recording_id: RecordingId) -> tuple[StoredSpa
     """Every span that a recording has or had, in order of time."""
     rows = conn.execute(
         select(spans)
-        .where(spans.c.recording_id == recording_id)
+        .join(recordings, recordings.c.id == spans.c.recording_id)
+        .where(spans.c.recording_id == recording_id, is_current())
         .order_by(spans.c.start_s, spans.c.created_at, spans.c.id)
     )
     return tuple(
@@ -68,6 +69,19 @@ def stored_spans(conn: Connection, recording_id: RecordingId) -> tuple[StoredSpa
     )
 
 
+def is_current() -> ColumnElement[bool]:
+    """The condition on ``spans`` joined with ``recordings``: no proposal of an older mask.
+
+    Keys are heard in masked sound. Where the mask changed since, a proposal may tell of what is
+    masked now, so nobody sees it until the sound was searched again.
+    """
+    return or_(
+        spans.c.source != SpanSource.DTMF.value,
+        spans.c.state != "proposed",
+        func.coalesce(recordings.c.keys_revision, 0) == recordings.c.mask_revision,
+    )
+
+
 def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
     conn: Connection,
     recording_id: RecordingId,
@@ -78,14 +92,13 @@ def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
     reason: str | None,
     seal: Seal,
     now: UnixMillis,
-    state: str = "active",
 ) -> bool:
     """Add spans as given; those that are there already, from the same source, are not doubled.
 
     One that a person removed or confirmed since does not come back by being found again.
 
     Returns:
-        Whether anything was added; where it is active the mask then has a new revision.
+        Whether anything was added; the mask then has a new revision.
     """
     changes.hold_order(conn)
     rows = conn.execute(
@@ -106,13 +119,12 @@ def add_spans(  # noqa: PLR0913  # who, why and when belong to every span
                 recording_id,
                 span,
                 source,
-                state=state,
                 actor=actor,
                 reason=reason,
                 created_at=now,
             )
             added = True
-    if added and state == "active":
+    if added:
         reseal(conn, recording_id, seal, now, intact=intact)
     return added
 

@@ -154,6 +154,7 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         mask_seal=m["mask_seal"],
         fill=_fill_of(conn, m["datasource"]),
         source_commitment=m["source_commitment"],
+        awaits_keys=m["key_presses"] == "apply" and m["keys_revision"] is None,
     )
 
 

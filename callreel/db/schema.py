@@ -21,6 +21,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    literal_column,
+    or_,
 )
 
 metadata = MetaData(
@@ -143,11 +146,33 @@ recordings = Table(
     Column("burned_at", BigInteger),
     Column("burned_revision", Integer),
     Column("source_commitment", Text),
+    Column("key_presses", Text),
+    Column("keys_revision", Integer),
     UniqueConstraint("datasource", "voicelocation", "voicefilename"),
     Index(None, "sha256"),
     Index(None, "object_key"),
     Index(None, "source_commitment"),
     CheckConstraint("state IN ('ready', 'unplayable', 'deleted')", name="state_known"),
+)
+
+# Values are written out: SQLite uses the index only where a query has the very same ones.
+keys_due = and_(
+    recordings.c.state == literal_column("'ready'"),
+    recordings.c.key_presses.is_not(None),
+    or_(
+        recordings.c.keys_revision.is_(None),
+        and_(
+            recordings.c.key_presses == literal_column("'list'"),
+            recordings.c.keys_revision != recordings.c.mask_revision,
+        ),
+    ),
+)
+"""Which recordings are still to be searched for pressed keys."""
+Index(
+    "ix_recordings_keys_due",
+    recordings.c.created_at,
+    sqlite_where=keys_due,
+    postgresql_where=keys_due,
 )
 
 call_records = Table(

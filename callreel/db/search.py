@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from callreel.db import cursor as place
+from callreel.db.masks import is_current
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
 from callreel.db.schema import call_records, recordings, spans
 from callreel.model import Call, Direction, Scope, UnixMillis
@@ -37,6 +38,8 @@ class CallFilter:
     """Whether it has a recording."""
     mask: bool | None = None
     """Whether something in it is masked."""
+    proposed: bool | None = None
+    """Whether something in it is proposed to be masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,16 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
             )
         )
         found.append(masked if wanted.mask else ~masked)
+    if wanted.proposed is not None:
+        proposed = exists(
+            select(spans.c.id)
+            .join(recordings, recordings.c.id == spans.c.recording_id)
+            .where(
+                spans.c.recording_id == c.recording_id, spans.c.state == "proposed", is_current()
+            )
+            .correlate(call_records)
+        )
+        found.append(proposed if wanted.proposed else ~proposed)
     return found
 
 

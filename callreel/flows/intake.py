@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callreel.access.keys import KeyRing
-from callreel.db import calls, directory
+from callreel.db import calls, directory, key_presses
 from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
 from callreel.errors import NotReady
@@ -67,6 +67,7 @@ class _Site:
     id: str
     default_voicelocation: str
     settle_ms: int
+    key_presses: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,7 @@ class _Run:
             facts=kept.facts,
             started_at=started_at,
             ready_at=ready_at,
+            key_presses=site.key_presses,
         )
 
     def _require_one_meaning(
@@ -301,6 +303,7 @@ class _Run:
             id=site.id,
             default_voicelocation=site.default_voicelocation or DEFAULT_VOICELOCATION,
             settle_ms=round(site.settle_s * 1000),
+            key_presses=None if site.key_presses == key_presses.OFF else site.key_presses,
         )
         return known
 

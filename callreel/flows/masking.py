@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
-from callreel.db import audit, calls, changes, masks
+from callreel.db import audit, calls, changes, key_presses, masks
 from callreel.db.database import Database
 from callreel.db.masks import StoredSpan
 from callreel.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
@@ -174,9 +174,9 @@ class Masking:
                         "confirm a proposal with state active."
                     )
                 act.change_state(conn, recording_id, span_id, "active")
-            else:
-                act.change_state(conn, recording_id, span_id, "removed")
-                span_id = act.insert(conn, recording_id, span)
+                return self._decided(conn, act, recording, "span.change", stored)
+            act.change_state(conn, recording_id, span_id, "removed")
+            span_id = act.insert(conn, recording_id, span)
             return self._changed(conn, act, recording, "span.change", span_id)
 
     def remove(
@@ -200,7 +200,20 @@ class Masking:
             if stored.state == "proposed":
                 _require_narrowing(conn, principal, recording)
             act.change_state(conn, recording_id, span_id, "removed")
+            if stored.state == "proposed":
+                return self._decided(conn, act, recording, "span.remove", stored)
             return self._changed(conn, act, recording, "span.remove", span_id)
+
+    def _decided(
+        self, conn: Connection, act: _Act, recording: Recording, action: str, proposal: StoredSpan
+    ) -> RecordingSpans:
+        """As ``_changed``, for a proposal that was taken as it is or dismissed."""
+        seen = self._changed(conn, act, recording, action, proposal.id)
+        if proposal.source is not SpanSource.DTMF:
+            return seen
+        # The other proposals lie apart from it, so they would be found at the new mask as well.
+        key_presses.note_searched(conn, recording.id)
+        return replace(seen, spans=masks.stored_spans(conn, recording.id))
 
     def _intact(
         self, conn: Connection, principal: Principal, recording_id: RecordingId

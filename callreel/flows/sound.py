@@ -7,13 +7,15 @@ mask, the store, the source. What comes out is a virtual file made by the obfusc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
 from callreel.audio.blocks import RawBlock
 from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
+from callreel.audio.masked import MaskedSound, SafeSound
 from callreel.audio.pipeline import encoder_version, open_output, output_size
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import Source, open_source
@@ -22,6 +24,8 @@ from callreel.errors import NotReady, RecordingDeleted, Unavailable, Unplayable
 from callreel.model import (
     AudioSpec,
     Clock,
+    Fill,
+    OutputChannels,
     Recording,
     RecordingId,
     RecordingState,
@@ -67,7 +71,8 @@ class Sound:
         Raises:
             RecordingDeleted: Deleted by retention.
             Unplayable: It could not be decoded at ingest; the reason is the one found there.
-            NotReady: The call still runs, or its settle time does.
+            NotReady: The call still runs, or its settle time does, or nobody has listened yet for
+                keys that its site masks.
             Unavailable: Its mask does not fit its seal, so nobody knows what must not be heard.
         """
         if recording.state is RecordingState.DELETED:
@@ -81,6 +86,12 @@ class Sound:
                 "The call is still running, or ended only just now.",
                 retry_after_s=-(-wait_ms // 1000),
             )
+        if recording.awaits_keys:
+            raise NotReady("Pressed keys are still being looked for.", retry_after_s=10)
+        self._require_sealed(recording)
+        return facts
+
+    def _require_sealed(self, recording: Recording) -> None:
         seal = self._keys.seal_mask(recording.id, recording.mask_revision, recording.spans)
         if seal != recording.mask_seal:
             raise Unavailable(
@@ -89,7 +100,6 @@ class Sound:
                 recording_id=recording.id,
                 why="the spans do not fit their seal",
             )
-        return facts
 
     def shown_spans(self, recording: Recording, facts: SourceFacts) -> tuple[Span, ...]:
         """The effective list, as everybody sees it."""
@@ -170,6 +180,32 @@ class Sound:
             cache=cache,
             identity=self._identity(recording, spec),
         )
+
+    @contextmanager
+    def silenced(self, recording: Recording) -> Iterator[SafeSound]:
+        """Both channels with silence where they are masked: for what listens for something in them.
+
+        Other than what is served, it needs no settle time: the mask of now is enough.
+
+        Raises:
+            Unplayable, Unavailable: As ``open``.
+        """
+        facts = recording.facts
+        if facts is None:
+            raise Unplayable(recording.reason or "The stored file cannot be decoded.")
+        self._require_sealed(recording)
+        mask = mask_on_frames(
+            recording.spans,
+            rate_hz=facts.rate_hz,
+            frames=facts.frames,
+            channels=facts.channels,
+            memory_frames=facts.memory_frames,
+        )
+        source = self.open_source(recording, facts)
+        try:
+            yield MaskedSound(source, mask, OutputChannels.BOTH, Fill("silence"))
+        finally:
+            source.close()
 
     def open_source(self, recording: Recording, facts: SourceFacts) -> Source:
         """The recording's sound, unmasked, open; closing it closes the stored object too.

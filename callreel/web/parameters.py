@@ -94,6 +94,12 @@ CALLS = (
     Parameter("datasource", _text, _TEXT, "The feed it came from."),
     Parameter("rec", _yes_or_no, _YES_NO, "Whether it has a recording."),
     Parameter("mask", _yes_or_no, _YES_NO, "Whether something in it is masked."),
+    Parameter(
+        "proposed",
+        _yes_or_no,
+        _YES_NO,
+        "Whether something in it is proposed to be masked and waits for a person.",
+    ),
     LIMIT,
     Parameter("cursor", _text, _TEXT, "next of the page before."),
 )
@@ -142,6 +148,7 @@ def call_filter(values: Mapping[str, object]) -> CallFilter:
         "datasource": "datasource",
         "rec": "rec",
         "mask": "mask",
+        "proposed": "proposed",
     }
     chosen = {names[name]: value for name, value in values.items() if name in names}
     return CallFilter(**chosen)  # type: ignore[arg-type]  # the table gives each field its type

@@ -23,6 +23,7 @@ from callreel.flows.deliver import Deliver
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
+from callreel.flows.key_presses import KeyFinder
 from callreel.flows.masking import Masking
 from callreel.flows.prove import Prover
 from callreel.flows.settling import Settling
@@ -57,6 +58,7 @@ class House:
     settling: Settling
     prover: Prover
     burner: Burner
+    key_finder: KeyFinder
     browse: Browse
     intake: Intake
     cache: RenderCache
@@ -173,6 +175,7 @@ def open_house(tmp_path: Path) -> Iterator[House]:
         settling=Settling(db, keys, clock),
         prover=Prover(db, keys, sound, clock),
         burner=Burner(db, keys, stores, sound, clock, cache.forget),
+        key_finder=KeyFinder(db, keys, sound, clock),
         browse=Browse(db),
         intake=Intake(db, stores, prober.probe, keys, clock),
         cache=cache,

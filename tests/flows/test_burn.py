@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from callreel.audio.formats import FORMATS
 from callreel.audio.g711 import alaw_encode, ulaw_encode
-from callreel.db import audit, burns, calls, directory, masks
+from callreel.db import audit, burns, calls, directory, key_presses
 from callreel.errors import Conflict, NotReady, Unavailable
 from callreel.flows.burn import RENDERS_GONE_MS
 from callreel.flows.entry import CallEntry, Result, SoundFile
@@ -25,7 +25,6 @@ from callreel.model import (
     Role,
     Scope,
     Span,
-    SpanSource,
     UnixMillis,
 )
 from callreel.store.base import ObjectUnreadable
@@ -315,19 +314,10 @@ def test_a_site_says_when_its_masks_are_burned_in(house: House, recording: Recor
         directory.set_site(conn, dataclasses.replace(site, burn_in_after_s=7200.0))
     assert house.burner.due() == ()
     house.now = UnixMillis(START + 7_300_000)
+    house.key_finder.once()
     assert house.burner.due() == (recording,)
     with house.db.write() as conn:
-        masks.add_spans(
-            conn,
-            recording,
-            [Span(5, 6)],
-            SpanSource.DTMF,
-            actor="detector",
-            reason=None,
-            seal=house.keys.seal_mask,
-            now=START,
-            state="proposed",
-        )
+        key_presses.propose(conn, recording, [Span(5, 6)], START)
     assert house.burner.due() == ()
     with house.db.write() as conn:
         conn.execute(text("UPDATE spans SET state = 'removed' WHERE state = 'proposed'"))
@@ -344,6 +334,7 @@ def test_a_site_says_when_its_masks_are_burned_in(house: House, recording: Recor
     assert house.burner.due() == ()
     boss = house.principal("u", "boss2", Role.COMPLIANCE)
     house.masking.add(boss, recording, Span(5, 6), "late", address=None)
+    house.key_finder.once()
     assert house.burner.due() == (recording,)
     (burned,) = house.burner.once()
     assert burned.done

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from callreel.audio.fill import fill_of
-from callreel.db import audit, directory, masks
+from callreel.db import audit, directory, key_presses
 from callreel.db.unsettled import SignalState
 from callreel.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from callreel.flows.masking import SpanChange
@@ -123,19 +123,9 @@ def test_a_proposal_masks_nothing_until_somebody_confirms_it(house: House) -> No
     """Dismissing one is a decision of those who may mask less."""
     recording = RecordingId(house.take("a", extension="2104", start_s=0))
     ann = house.user("ann", Role.SUPERVISOR)
-    for span in (Span(1, 2), Span(5, 6)):
-        with house.db.write() as conn:
-            masks.add_spans(
-                conn,
-                recording,
-                [span],
-                masks.SpanSource.DTMF,
-                actor="detector",
-                reason=None,
-                seal=house.keys.seal_mask,
-                now=START,
-                state="proposed",
-            )
+    with house.db.write() as conn:
+        key_presses.propose(conn, recording, [Span(1, 2), Span(5, 6)], START)
+        key_presses.note_searched(conn, recording)
     first, second = house.masking.spans(ann, recording).spans
     assert masked(house, recording) == ()
     done = house.masking.change(
