@@ -10,22 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from callreel.audio.blocks import RawBlock
+from callreel.audio.blocks import RawBlock, StoredBytes
 from callreel.audio.decoders.ffmpeg import decode_to_pcm
 from callreel.audio.fill import stretch
 from callreel.audio.probe import probe
 from callreel.audio.resample import resampled_frames
-from callreel.audio.sources import open_source
+from callreel.audio.sources import Source, StoredSource, open_source
 from callreel.errors import Unplayable
 from callreel.model import Fill, SourceFacts
 from callreel.spans import Mask
-
-if TYPE_CHECKING:
-    from callreel.audio.sources import Source
 
 SILENT_DBFS = -120.0
 """What is reported for digital silence, whose level has no logarithm."""
@@ -33,8 +29,15 @@ _STEP_FRAMES = 1 << 16
 _FULL_SCALE = 32768.0
 
 
-class OtherSpeech:
+def other_speech(source: Source, mask: Mask) -> Source:
     """A source that sounds like another one, but for what is masked: there it is loud noise."""
+    if isinstance(source, StoredSource):
+        return _OtherStored(source, mask)
+    return _OtherSpeech(source, mask)
+
+
+class _OtherSpeech:
+    """As ``other_speech``."""
 
     def __init__(self, source: Source, mask: Mask) -> None:
         self._source = source
@@ -56,6 +59,23 @@ class OtherSpeech:
     def close(self) -> None:
         """As ``Source.close``."""
         self._source.close()
+
+
+class _OtherStored(_OtherSpeech):
+    """The same, with other bytes where something is masked."""
+
+    def __init__(self, source: StoredSource, mask: Mask) -> None:
+        super().__init__(source, mask)
+        self._stored = source.stored
+
+    def stored(self, start: int, count: int) -> StoredBytes:
+        """As ``StoredSource.stored``; the bytes are a pure function of the frame."""
+        data = np.frombuffer(self._stored(start, count), np.uint8).reshape(count, -1).copy()
+        for channel in range(self.facts.channels):
+            for first, end in self._mask.touching(channel, start, start + count):
+                frames = np.arange(max(first, start), min(end, start + count), dtype=np.int64)
+                data[frames - start] = (frames * 40503 >> 3 & 255)[:, np.newaxis]
+        return StoredBytes(data.tobytes())
 
 
 class _FileReader:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from callreel.audio.blocks import _OBFUSCATOR_SEAL, RawBlock, SafeBlock, Samples
+from callreel.audio.blocks import (
+    _OBFUSCATOR_SEAL,
+    RawBlock,
+    SafeBlock,
+    SafeExtents,
+    Samples,
+    StoredBytes,
+)
 from callreel.audio.fill import stretch
 from callreel.model import DEFAULT_FILL, Fill, OutputChannels
 from callreel.spans import Mask, merge
@@ -44,6 +51,17 @@ def obfuscate(block: RawBlock, start: int, mask: Mask, fill: Fill = DEFAULT_FILL
             written = stretch(fill, interval, first, end, block.rate_hz)
             samples[first - start : end - start, channel] = written
     return SafeBlock(samples, block.rate_hz, seal=_OBFUSCATOR_SEAL)
+
+
+def clear_extents(mask: Mask, stored: Callable[[int, int], StoredBytes]) -> SafeExtents:
+    """What of a recording may leave without being decoded, where every frame has its own bytes.
+
+    Args:
+        mask: As for ``obfuscate``. A frame of which one channel is masked does not leave.
+        stored: As for SafeExtents.
+    """
+    masked = merge([each for intervals in mask.channels for each in intervals])
+    return SafeExtents(tuple(masked), stored, seal=_OBFUSCATOR_SEAL)
 
 
 def mask_for_output(mask: Mask, chosen: OutputChannels) -> Mask:

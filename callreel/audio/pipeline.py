@@ -8,21 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from callreel.audio.blocks import SafeExtents
 from callreel.audio.encoders import ffmpeg, flac, lame, libopus, mp3, opus, wav
 from callreel.audio.formats import FORMATS, require_available
 from callreel.audio.masked import MaskedSound, SafeSound, output_channels
+from callreel.audio.obfuscate import clear_extents
 from callreel.audio.rendered import RenderCache, Tick
 from callreel.audio.resample import VERSION as SOXR_VERSION
 from callreel.audio.resample import at_rate, next_rate, resampled_frames
+from callreel.audio.sources import Source, StoredSource
 from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
 from callreel.errors import Unplayable
 from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
-from callreel.spans import mask_on_frames
-
-if TYPE_CHECKING:
-    from callreel.audio.sources import Source
+from callreel.spans import Mask, mask_on_frames
 
 _RATES = {
     "mp3": mp3.RATES,
@@ -65,11 +64,19 @@ def open_output(
             format that has no file without sound.
     """
     require_available(spec.format)
+    mask = mask_on_frames(
+        spans,
+        rate_hz=facts.rate_hz,
+        frames=facts.frames,
+        channels=facts.channels,
+        memory_frames=facts.memory_frames,
+    )
     if FORMATS[spec.format].size_known:
         source = open_source()
         try:
-            sound = _sound(source, facts, spans, spec, fill)
-            return SegmentedFile(_segments(sound, spec.format, identity), source.close)
+            sound = _sound(source, facts, mask, spec, fill)
+            clear = _clear(source, facts, mask, spec)
+            return SegmentedFile(_segments(sound, spec.format, identity, clear), source.close)
         except BaseException:
             source.close()
             raise
@@ -80,7 +87,7 @@ def open_output(
     def render(path: Path, tick: Tick) -> list[int]:
         source = open_source()
         try:
-            return writer(_sound(source, facts, spans, spec, fill), path, tick)
+            return writer(_sound(source, facts, mask, spec, fill), path, tick)
         finally:
             source.close()
 
@@ -129,25 +136,29 @@ def _rate(rate_hz: int, name: str) -> int:
 
 
 def _sound(
-    source: Source, facts: SourceFacts, spans: Sequence[Span], spec: AudioSpec, fill: Fill
+    source: Source, facts: SourceFacts, mask: Mask, spec: AudioSpec, fill: Fill
 ) -> SafeSound:
     if source.facts != facts:
         raise AssertionError("a source with other facts than the recording's")
-    mask = mask_on_frames(
-        spans,
-        rate_hz=facts.rate_hz,
-        frames=facts.frames,
-        channels=facts.channels,
-        memory_frames=facts.memory_frames,
-    )
     masked = MaskedSound(source, mask, spec.channels, fill)
     return at_rate(masked, _rate(facts.rate_hz, spec.format))
 
 
-def _segments(sound: SafeSound, name: str, identity: str) -> Segments:
+def _clear(source: Source, facts: SourceFacts, mask: Mask, spec: AudioSpec) -> SafeExtents | None:
+    """What needs no decoding, where the output has the source's own encoding and channels."""
+    same = (
+        wav.CODECS.get(spec.format) == facts.codec
+        and output_channels(facts, spec.channels) == facts.channels
+    )
+    if not same or not isinstance(source, StoredSource):
+        return None
+    return clear_extents(mask, source.stored)
+
+
+def _segments(sound: SafeSound, name: str, identity: str, clear: SafeExtents | None) -> Segments:
     if name == "mp3":
         return mp3.Mp3Segments(sound)
     if name == "opus":
         serial = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4], "little")
         return opus.OpusSegments(sound, serial)
-    return wav.WavSegments(name, sound)
+    return wav.WavSegments(name, sound, clear)

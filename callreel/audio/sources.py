@@ -6,9 +6,9 @@ since. The names of the codecs are in ``audio/codecs.py``.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from callreel.audio.blocks import RawBlock
+from callreel.audio.blocks import RawBlock, StoredBytes
 from callreel.audio.codecs import CODECS
 from callreel.audio.decoders.g722 import G722Decoder, require_g722
 from callreel.audio.decoders.linear import LinearSource
@@ -46,6 +46,17 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give back what the decoder holds; the reader stays open. Closing twice is allowed."""
+
+
+@runtime_checkable
+class StoredSource(Source, Protocol):
+    """A source of which every frame has its own bytes, so that it can be read undecoded."""
+
+    def stored(self, start: int, count: int) -> StoredBytes:
+        """The bytes of frames [start, start + count) as they are stored; raises as ``read`` does.
+
+        For ``obfuscate.clear_extents`` and nothing else.
+        """
 
 
 def open_source(reader: ByteReader, facts: SourceFacts) -> Source:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from callreel import __version__
 from callreel.access.keys import KeyRing
-from callreel.audio.evidence import Measured, OtherSpeech, ReadBack, measure
+from callreel.audio.evidence import Measured, ReadBack, measure, other_speech
 from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
 from callreel.audio.obfuscate import mask_for_output
@@ -201,7 +201,7 @@ class Prover:
         cache = RenderCache(scratch, limit_bytes=1 << 62, wait_s=WAIT_S)
         try:
             file = self._sound.open_again(
-                recording, spec, lambda source: OtherSpeech(source, mask), cache
+                recording, spec, lambda source: other_speech(source, mask), cache
             )
             try:
                 digest = hashlib.sha256()

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
-from callreel.audio.blocks import RawBlock
+from callreel.audio.blocks import RawBlock, StoredBytes
 from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
 from callreel.audio.masked import MaskedSound, SafeSound
 from callreel.audio.pipeline import encoder_version, open_output, output_size
 from callreel.audio.rendered import RenderCache
-from callreel.audio.sources import Source, open_source
+from callreel.audio.sources import Source, StoredSource, open_source
 from callreel.audio.virtual import VirtualFile
 from callreel.errors import NotReady, RecordingDeleted, Unavailable, Unplayable
 from callreel.model import (
@@ -228,7 +228,7 @@ class Sound:
             raise _store_away(error) from error
         try:
             self._require_same_bytes(recording, store, handle)
-            return _StoredSource(open_source(handle, facts), handle)
+            return _held(open_source(handle, facts), handle)
         except ObjectUnreadable as error:
             handle.close()
             raise _store_away(error) from error
@@ -289,7 +289,13 @@ def _sha256(handle: Handle) -> str:
     return digest.hexdigest()
 
 
-class _StoredSource:
+def _held(source: Source, handle: Handle) -> Source:
+    if isinstance(source, StoredSource):
+        return _HeldStored(source, handle)
+    return _Held(source, handle)
+
+
+class _Held:
     """A source that owns the stored object it reads."""
 
     def __init__(self, source: Source, handle: Handle) -> None:
@@ -314,3 +320,18 @@ class _StoredSource:
             self._source.close()
         finally:
             self._handle.close()
+
+
+class _HeldStored(_Held):
+    """The same where every frame has its own bytes."""
+
+    def __init__(self, source: StoredSource, handle: Handle) -> None:
+        super().__init__(source, handle)
+        self._stored = source.stored
+
+    def stored(self, start: int, count: int) -> StoredBytes:
+        """As ``StoredSource.stored``; raises as ``read`` does."""
+        try:
+            return self._stored(start, count)
+        except ObjectUnreadable as error:
+            raise _store_away(error) from error

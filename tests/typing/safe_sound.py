@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callreel.audio.blocks import RawBlock, SafeBlock, SafeBytes, Samples
+from callreel.audio.blocks import RawBlock, SafeBlock, SafeBytes, SafeExtents, Samples, StoredBytes
 from callreel.audio.encoders.flac import write_flac
 from callreel.audio.encoders.mp3 import Mp3Segments
 from callreel.audio.encoders.opus import OpusSegments
 from callreel.audio.encoders.wav import WavSegments
-from callreel.audio.masked import MaskedSound
-from callreel.audio.obfuscate import derive, join, obfuscate, select_channels
+from callreel.audio.masked import MaskedSound, SafeSound
+from callreel.audio.obfuscate import clear_extents, derive, join, obfuscate, select_channels
 from callreel.audio.resample import at_rate
 from callreel.audio.virtual import Part
 from callreel.model import OutputChannels, SourceFacts
@@ -37,7 +37,14 @@ class RawSource:
         """Nothing."""
 
 
-def refused(source: RawSource, raw: RawBlock, data: bytes, mask: Mask, path: Path) -> None:
+def stored_bytes(start: int, count: int) -> StoredBytes:
+    """What a recording holds, unmasked."""
+    raise NotImplementedError
+
+
+def refused(
+    source: RawSource, raw: RawBlock, data: bytes, mask: Mask, path: Path, sound: SafeSound
+) -> None:
     """No encoder takes a source, nothing takes a raw block for a safe one."""
     Mp3Segments(source)  # type: ignore[arg-type]
     OpusSegments(source, 1)  # type: ignore[arg-type]
@@ -51,6 +58,10 @@ def refused(source: RawSource, raw: RawBlock, data: bytes, mask: Mask, path: Pat
     MaskedSound(source)  # type: ignore[call-arg]
     Part(data, 1.0)  # type: ignore[arg-type]
     SafeBlock(raw.samples, 8000)  # type: ignore[call-arg]
+    SafeExtents((), stored_bytes)  # type: ignore[call-arg]
+    Part(stored_bytes(0, 8), 1.0)  # type: ignore[arg-type]
+    WavSegments("wav", sound, stored_bytes)  # type: ignore[arg-type]
+    clear_extents(stored_bytes)  # type: ignore[call-arg, arg-type]
     safe: SafeBlock = raw  # type: ignore[assignment]
     sent: SafeBytes = data  # type: ignore[assignment]
     del safe, sent
@@ -61,5 +72,6 @@ def accepted(source: RawSource, mask: Mask, samples: Samples) -> Part:
     sound = MaskedSound(source, mask, OutputChannels.BOTH)
     Mp3Segments(at_rate(sound, 8000))
     OpusSegments(sound, 1)
+    WavSegments("wav", sound, clear_extents(mask, stored_bytes))
     block = select_channels(obfuscate(RawBlock(samples, 8000), 0, mask), OutputChannels.MIX)
     return Part(SafeBytes(derive(join([block]), lambda it: it).samples.tobytes()), 1.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from callreel.audio.blocks import RawBlock
+from callreel.audio.blocks import RawBlock, StoredBytes
 from callreel.audio.g711 import G711Bytes, Int16s, alaw_decode, ulaw_decode
 from callreel.audio.reader import ByteReader
 from callreel.errors import Unplayable
@@ -37,12 +37,17 @@ class LinearSource:
             Unplayable: The file has become shorter.
         """
         facts = self.facts
+        samples = _DECODE[facts.codec](np.frombuffer(self.stored(start, count), np.uint8))
+        return RawBlock(samples.reshape(count, facts.channels), facts.rate_hz)
+
+    def stored(self, start: int, count: int) -> StoredBytes:
+        """The bytes of these frames as they are stored; raises as ``read`` does."""
+        facts = self.facts
         wanted = count * facts.block_align
         data = self._reader.read_at(facts.data_offset + start * facts.block_align, wanted)
         if len(data) != wanted:
             raise Unplayable("The stored file is shorter than it was when it was imported.")
-        samples = _DECODE[facts.codec](np.frombuffer(data, np.uint8))
-        return RawBlock(samples.reshape(count, facts.channels), facts.rate_hz)
+        return StoredBytes(data)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from callreel.audio.blocks import SafeBlock, SafeBytes
+from callreel.audio.blocks import SafeBlock, SafeBytes, SafeExtents
 from callreel.audio.g711 import alaw_encode, ulaw_encode
 from callreel.audio.masked import SafeSound
 from callreel.audio.virtual import Part
 from callreel.errors import BadRequest
 
-REVISION = "wav1"
+REVISION = "wav2"
 """Grows with any change of the bytes that this module makes."""
 
 _TAGS = {"wav": 1, "wav-ulaw": 7, "wav-alaw": 6}
 """Source: RFC 2361, and Microsoft's mmreg.h."""
 NAMES = tuple(_TAGS)
 """The formats that this module makes."""
+CODECS = {"wav": "pcm_s16le", "wav-ulaw": "ulaw", "wav-alaw": "alaw"}
+"""What is in each, by its name in ``SourceFacts.codec``."""
 _LARGEST = 0xFFFF_FFFF
 """RIFF keeps sizes in 32 bits."""
 
@@ -78,11 +80,19 @@ def wav_header(name: str, rate_hz: int, frames: int, channels: int) -> bytes:
 
 
 class WavSegments:
-    """A WAV in segments of one second, or a frame less."""
+    """A WAV in segments of one second, or a frame less.
 
-    def __init__(self, name: str, sound: SafeSound) -> None:
+    Args:
+        name: One of NAMES.
+        sound: What it holds.
+        clear: Of the same recording and channels, where that is stored in this very encoding: what
+            is not masked is then sent as it is stored. None encodes everything.
+    """
+
+    def __init__(self, name: str, sound: SafeSound, clear: SafeExtents | None = None) -> None:
         self._name = name
         self._sound = sound
+        self._clear = clear
         self.size = wav_size(name, sound.frames, sound.channels)
         self.header = SafeBytes(wav_header(name, sound.rate_hz, sound.frames, sound.channels))
         # Even, so that the pad byte never begins a segment of its own.
@@ -93,10 +103,20 @@ class WavSegments:
         """One second, with the pad byte where the last one ends on an odd byte."""
         start = index * self._frames
         count = min(self._frames, self._sound.frames - start)
-        data = self._encode(self._sound.read(start, count))
+        data = b"".join(self._pieces(start, start + count))
         if len(data) % 2 and start + count == self._sound.frames:
             data += b"\0"
         yield Part(SafeBytes(data), count / self._sound.rate_hz)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        if self._clear is None:
+            yield self._encode(self._sound.read(start, stop - start))
+            return
+        for first, end, data in self._clear.pieces(start, stop):
+            if data is None:
+                yield self._encode(self._sound.read(first, end - first))
+            else:
+                yield data
 
     def _encode(self, block: SafeBlock) -> bytes:
         if self._name == "wav":

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import callreel
-from callreel.audio.blocks import RawBlock, SafeBlock, Samples
+from callreel.audio.blocks import RawBlock, SafeBlock, SafeExtents, Samples, StoredBytes
 from callreel.audio.fill import stretch
 from callreel.audio.obfuscate import (
+    clear_extents,
     derive,
     join,
     mask_for_output,
@@ -129,6 +130,36 @@ def test_for_a_mix_a_span_of_one_channel_masks_both() -> None:
     assert mask_for_output(alone, OutputChannels.MIX) == alone
 
 
+@settings(max_examples=300)
+@given(
+    left=intervals,
+    right=intervals,
+    ends=st.tuples(st.integers(0, FRAMES), st.integers(0, FRAMES)).map(sorted),
+)
+def test_no_stored_byte_of_a_masked_frame_is_even_read(
+    left: tuple[tuple[int, int], ...], right: tuple[tuple[int, int], ...], ends: list[int]
+) -> None:
+    """The pieces cover the stretch once, in order; of one masked channel all are masked."""
+    masked = {frame for a, b in (*left, *right) for frame in range(a, b)}
+    read: list[int] = []
+
+    def stored(start: int, count: int) -> StoredBytes:
+        read.extend(range(start, start + count))
+        return StoredBytes(bytes(frame % 251 for frame in range(start, start + count)))
+
+    seen: list[int] = []
+    for first, end, data in clear_extents(Mask((left, right)), stored).pieces(*ends):
+        assert first < end
+        frames = list(range(first, end))
+        seen += frames
+        if data is None:
+            assert masked.issuperset(frames)
+        else:
+            assert data == bytes(frame % 251 for frame in frames)
+    assert seen == list(range(*ends))
+    assert read == [frame for frame in range(*ends) if frame not in masked]
+
+
 def test_what_is_derived_keeps_or_takes_a_rate() -> None:
     """A resampler gives a new one."""
     assert derive(mono(1), lambda samples: samples).rate_hz == 8000
@@ -139,6 +170,8 @@ def test_only_the_obfuscator_makes_safe_blocks() -> None:
     """Without the seal there is no SafeBlock."""
     with pytest.raises(TypeError):
         SafeBlock(np.zeros((1, 1), np.int16), 8000, seal=object())
+    with pytest.raises(TypeError):
+        SafeExtents((), lambda *_: StoredBytes(b""), seal=object())
 
 
 def test_the_seal_is_named_in_two_modules_alone() -> None:
@@ -160,7 +193,17 @@ def test_the_seal_is_named_in_two_modules_alone() -> None:
             r"\bSafeBytes\(",
             {
                 *("audio/encoders/mp3.py", "audio/encoders/opus.py", "audio/encoders/wav.py"),
+                # What is stored where nothing is masked.
+                "audio/blocks.py",
                 *("audio/rendered.py", "audio/virtual.py"),
+            },
+        ),
+        # Stored bytes: read by one decoder, handed through by whoever opens it, and proven with.
+        (
+            r"\bStoredBytes\(|\.stored\b",
+            {
+                *("audio/decoders/linear.py", "audio/pipeline.py"),
+                *("audio/evidence.py", "flows/sound.py"),
             },
         ),
         # Unmasked sound: for the pipeline that masks it, and for those who compare with it.
