@@ -22,6 +22,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.deliver import Deliver
 from callreel.flows.entry import DEFAULT_STORE
+from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
 from callreel.flows.key_presses import KeyFinder
@@ -245,13 +246,14 @@ class Workshop:
 
     base: Base
     prover: Prover
+    exporter: Exporter
     key_finder: KeyFinder
     burner: Burner
     close: Callable[[], None]
 
 
 def open_workshop(settings: Settings) -> Workshop:
-    """What proves masks, looks for keys and burns masks in.
+    """What proves masks, exports, looks for keys and burns masks in.
 
     Its renders are its own, beside those of a server.
 
@@ -270,9 +272,11 @@ def open_workshop(settings: Settings) -> Workshop:
     def forget(recording_id: RecordingId) -> None:
         erase_renders(settings.cache_dir, recording_id)
 
+    prover = Prover(base.db, base.keys, sound, system_clock)
     return Workshop(
         base,
-        Prover(base.db, base.keys, sound, system_clock),
+        prover,
+        Exporter(base.db, sound, prover, system_clock, cache.forget),
         KeyFinder(base.db, base.keys, sound, system_clock),
         Burner(base.db, base.keys, base.stores, sound, system_clock, forget),
         close,

@@ -8,6 +8,7 @@ from callreel import __version__
 from callreel.cli.burn import burn_in_command, hold_group, mask_group
 from callreel.cli.client import calls_command, fetch_command
 from callreel.cli.demo import demo_command
+from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
 from callreel.cli.prove import prove_command
 from callreel.cli.serve import serve_command
@@ -26,6 +27,7 @@ COMMANDS: tuple[click.Command, ...] = (
     calls_command,
     fetch_command,
     prove_command,
+    export_command,
     burn_in_command,
     hold_group,
     mask_group,

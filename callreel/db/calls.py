@@ -99,6 +99,13 @@ def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
     return next(iter(calls_of_rows(conn, conn.execute(wanted).mappings().all())), None)
 
 
+def calls_of(conn: Connection, scope: Scope, recording_id: RecordingId) -> tuple[Call, ...]:
+    """The calls within a scope that share a recording, oldest first."""
+    wanted = select_calls().where(call_records.c.recording_id == recording_id, in_scope(scope))
+    ordered = wanted.order_by(call_records.c.started_at, call_records.c.id)
+    return calls_of_rows(conn, conn.execute(ordered).mappings().all())
+
+
 def find_recording(conn: Connection, scope: Scope, recording_id: RecordingId) -> Recording | None:
     """A recording of which at least one call is within the scope."""
     mine = select(call_records.c.id).where(

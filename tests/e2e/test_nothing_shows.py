@@ -21,14 +21,15 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-import callreel.audio.masked
 from callreel.access.identity import Verifier, hash_password
 from callreel.audio.g711 import alaw_encode, ulaw_encode
-from callreel.audio.obfuscate import obfuscate
+from callreel.audio.obfuscate import clear_extents, obfuscate
 from callreel.bootstrap import DatabaseUsers
 from callreel.db import users
 from callreel.flows.entry import CallEntry, SoundFile
-from callreel.model import OutputChannels, Party, Role, Span
+from callreel.flows.export import ExportOrder
+from callreel.flows.manifest import Manifest
+from callreel.model import AudioSpec, OutputChannels, Party, RecordingId, Role, Span
 from callreel.spans import Mask, mask_on_frames
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
 from tests.counts import FULL, Shown
@@ -173,6 +174,7 @@ def doors(
             "/api/v1/calls.csv?limit=3",
             "/api/v1/calls.xml?limit=3",
             "/api/v1/calls?mask=yes&limit=3",
+            "/api/v1/calls?proposed=yes&limit=3",
             "/api/v1/calls?rec=yes&party=0163*&limit=3",
             "/api/v1/changes?limit=1000",
             "/api/v1/signals",
@@ -184,8 +186,9 @@ def doors(
     old = f"cmd=getvmsg&datasource=3&recordingid={quote(name)}&voicelocation=1"
     answers.append(seen(web.get(f"/voice.mp3?{old}")))
     wanted = [(draw.choice(FORMATS), draw.choice(list(OutputChannels))) for _ in range(2)]
-    # A mix is where a span of one channel must cover the other.
-    for name_, channels in (*wanted, ("wav-ulaw", OutputChannels.MIX)):
+    # A mix is where a span of one channel must cover the other; WAV goes out as it is stored.
+    always = [("wav-ulaw", OutputChannels.MIX), ("wav", OutputChannels.BOTH)]
+    for name_, channels in (*wanted, *always):
         chosen = {"format": name_, "channel": channels.value}
         answer = web.post(f"/api/v1/recordings/{recording}/tokens", json=chosen)
         answers.append(seen(answer))
@@ -201,7 +204,26 @@ def doors(
             answers.append(seen(echo.get(path, headers={"Range": asked})))
             answers.append(seen(echo.get(path, headers={"Range": asked, "If-Range": tag})))
         answers.append(seen(echo.get(path, headers={"If-None-Match": tag})))
-    return answers
+    with twin.house.db.read() as conn:
+        rows = conn.exec_driver_sql("SELECT * FROM calls ORDER BY id LIMIT 99").all()
+    answers.append((0, [], repr(rows).encode()))
+    return answers + exported(twin, recording, draw)
+
+
+def exported(
+    twin: Twin, recording: str, draw: random.Random
+) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    """The files of an export. No proof: it holds a commitment to the source, which must differ."""
+    folder = twin.house.folder.parent / "out" / recording
+    folder.mkdir(parents=True)
+    spec = AudioSpec(draw.choice(FORMATS), draw.choice(list(OutputChannels)))
+    order = ExportOrder(spec, with_proof=False, actor="test")
+    with Manifest(folder) as manifest:
+        twin.house.exporter.export(RecordingId(recording), order, folder, manifest)
+        manifest.finish()
+    files = sorted(folder.iterdir())
+    assert len(files) == 4
+    return [(0, [("file", path.name)], path.read_bytes()) for path in files]
 
 
 def differences(
@@ -214,6 +236,8 @@ def differences(
     for twin, data in zip(twins, (one, other), strict=True):
         chance.begin(pair)
         recording = take(twin, name, data, kind, spans)
+        (searched,) = twin.house.key_finder.once()
+        assert searched.done
         answers.append(doors(twin, recording, name, random.Random(seed)))  # noqa: S311  # on purpose
     return len(answers[0]), sum(a != b for a, b in zip(*answers, strict=True))
 
@@ -251,13 +275,35 @@ def one_frame_less(block: Any, start: int, mask: Mask, *fill: Any) -> Any:  # no
     return obfuscate(block, start, Mask(shorter), *fill)
 
 
-@pytest.mark.parametrize("fault", [nothing_masked, one_frame_less])
+def nothing_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as clear_extents
+    """All stored bytes leave as they are."""
+    return clear_extents(Mask(tuple(() for _ in mask.channels)), stored)
+
+
+def one_channel_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as clear_extents
+    """A frame of which only the right channel is masked leaves as it is stored."""
+    return clear_extents(Mask(mask.channels[:1]), stored)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault"),
+    [
+        ("masked", "obfuscate", nothing_masked),
+        ("masked", "obfuscate", one_frame_less),
+        ("pipeline", "clear_extents", nothing_held_back),
+        ("pipeline", "clear_extents", one_channel_held_back),
+    ],
+)
 def test_a_masking_call_that_is_taken_away_is_noticed(
-    twins: tuple[Twin, Twin], monkeypatch: pytest.MonkeyPatch, fault: Callable[..., object]
+    twins: tuple[Twin, Twin],
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    name: str,
+    fault: Callable[..., object],
 ) -> None:
     """The comparison above can fail."""
     require_same_people(twins)
     chance = SameChance(monkeypatch)
-    monkeypatch.setattr(callreel.audio.masked, "obfuscate", fault)
+    monkeypatch.setattr(f"callreel.audio.{module}.{name}", fault)
     draw = random.Random(11)  # noqa: S311  # the same pairs
     assert any(differences(twins, chance, pair, draw)[1] for pair in range(PAIRS))

@@ -21,6 +21,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.deliver import Deliver
 from callreel.flows.entry import CallEntry, SoundFile
+from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
 from callreel.flows.key_presses import KeyFinder
@@ -59,6 +60,7 @@ class House:
     prover: Prover
     burner: Burner
     key_finder: KeyFinder
+    exporter: Exporter
     browse: Browse
     intake: Intake
     cache: RenderCache
@@ -165,6 +167,7 @@ def open_house(tmp_path: Path) -> Iterator[House]:
         return made.now
 
     sound = Sound(keys, stores, cache, clock)
+    prover = Prover(db, keys, sound, clock)
     made = House(
         db=db,
         keys=keys,
@@ -173,7 +176,8 @@ def open_house(tmp_path: Path) -> Iterator[House]:
         signals=Signals(db, keys, clock),
         masking=Masking(db, keys, clock),
         settling=Settling(db, keys, clock),
-        prover=Prover(db, keys, sound, clock),
+        prover=prover,
+        exporter=Exporter(db, sound, prover, clock, cache.forget),
         burner=Burner(db, keys, stores, sound, clock, cache.forget),
         key_finder=KeyFinder(db, keys, sound, clock),
         browse=Browse(db),

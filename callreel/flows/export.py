@@ -1,0 +1,327 @@
+"""Recordings are exported to a folder: masked, whole, resumable, each with its proof.
+
+What is written is what would be served; nothing here opens unmasked sound. The audit row is durable
+before a byte of a recording is. Source: openings.md D7, threats.md T26.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from callreel.audio.formats import FORMATS
+from callreel.db import audit, calls
+from callreel.db.database import Database
+from callreel.db.search import CallFilter, search_calls
+from callreel.errors import CallreelError, NotFound, Unavailable
+from callreel.flows.manifest import Item, Manifest
+from callreel.flows.proof_page import page
+from callreel.flows.prove import Prover
+from callreel.flows.sound import Sound
+from callreel.model import AudioSpec, Call, Clock, Recording, RecordingId, Scope
+from callreel.spans import effective_spans, mask_on_frames
+from callreel.wire import iso_instant
+
+TRIES = 3
+"""How often a recording is written anew because its mask changed meanwhile."""
+_PAGE = 500
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_EVERYTHING = Scope(everything=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """How recordings are wanted."""
+
+    spec: AudioSpec
+    with_proof: bool
+    actor: str
+    """Who exports, for the audit log and the proofs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an export would be."""
+
+    recordings: int
+    bytes: int
+    """Of those whose size is known before they are made."""
+    unknown: int
+    """How many have no such size."""
+    refused: int
+    """How many would not be served."""
+
+
+class Exporter:
+    """Writes recordings to folders.
+
+    Args:
+        db: Where recordings are kept.
+        sound: Makes the masked sound.
+        prover: Makes the proofs.
+        clock: What time it is.
+        forget_renders: Erases the renders that were made for a recording.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        sound: Sound,
+        prover: Prover,
+        clock: Clock,
+        forget_renders: Callable[[RecordingId], None],
+    ) -> None:
+        self._db = db
+        self._sound = sound
+        self._prover = prover
+        self._clock = clock
+        self._forget_renders = forget_renders
+
+    def recordings_of(self, wanted: CallFilter) -> Iterator[RecordingId]:
+        """The recordings of the calls that a filter finds, each once, newest call first.
+
+        Raises:
+            Unavailable: The database is away.
+        """
+        seen: set[RecordingId] = set()
+        cursor: str | None = None
+        while True:
+            with self._db.read() as conn:
+                found = search_calls(conn, _EVERYTHING, wanted, _PAGE, cursor)
+            for call in found.items:
+                if call.recording_id is not None and call.recording_id not in seen:
+                    seen.add(call.recording_id)
+                    yield call.recording_id
+            cursor = found.next
+            if cursor is None:
+                return
+
+    def size(self, recording_ids: Iterator[RecordingId], spec: AudioSpec) -> Size:
+        """How much an export would be; makes nothing."""
+        count = total = unknown = refused = 0
+        for recording_id in recording_ids:
+            count += 1
+            try:
+                with self._db.read() as conn:
+                    recording = _find(calls.find_recording(conn, _EVERYTHING, recording_id))
+                size = self._sound.known_size(recording, spec)
+            except CallreelError:
+                refused += 1
+                continue
+            unknown += size is None
+            total += size or 0
+        return Size(count, total, unknown, refused)
+
+    def export(
+        self, recording_id: RecordingId, order: ExportOrder, folder: Path, manifest: Manifest
+    ) -> Item:
+        """Write one recording, unless it is there already as it would be written now.
+
+        Args:
+            recording_id: Which.
+            order: How.
+            folder: Where; it exists.
+            manifest: Of that folder; gets the item.
+
+        Returns:
+            The item; its ``error`` says why there is no file.
+
+        Raises:
+            NotFound: This cannot be an id.
+            Unavailable: The database is away: no other recording can be exported either.
+            OSError: The folder cannot be written.
+        """
+        if not _NAME.fullmatch(recording_id):
+            # It becomes part of names of files.
+            raise NotFound(f"{recording_id[:80]!r} is not the id of a recording.")
+        try:
+            item = self._current(recording_id, order, folder, manifest)
+            if item is not None:
+                return item
+            item = self._written(recording_id, order, folder)
+        except CallreelError as error:
+            if not self._db.is_writable():
+                raise Unavailable("The database is away; run it again later.") from error
+            _discard(folder, recording_id)
+            item = {
+                "recording_id": recording_id,
+                "file": None,
+                "started_at": "",
+                "error": f"{error.code}: {error.message}",
+            }
+        finally:
+            self._forget_renders(recording_id)
+        manifest.add(item)
+        return item
+
+    def _current(
+        self, recording_id: RecordingId, order: ExportOrder, folder: Path, manifest: Manifest
+    ) -> Item | None:
+        """The item of a file that is there and is what would be written."""
+        known = manifest.find(recording_id)
+        if known is None or not isinstance(known.get("file"), str):
+            return None
+        with self._db.read() as conn:
+            recording = _find(calls.find_recording(conn, _EVERYTHING, recording_id))
+        self._sound.require_servable(recording)
+        same = known.get("etag") == self._sound.etag(recording, order.spec)
+        with_proof = (known.get("proof") is not None) == order.with_proof
+        if not (same and with_proof):
+            return None
+        try:
+            digest = _sha256(folder / str(known["file"]))
+        except OSError:
+            return None
+        return known if digest == known.get("sha256") else None
+
+    def _written(self, recording_id: RecordingId, order: ExportOrder, folder: Path) -> Item:
+        for _ in range(TRIES):
+            with self._db.read() as conn:
+                recording = _find(calls.find_recording(conn, _EVERYTHING, recording_id))
+                sharing = calls.calls_of(conn, _EVERYTHING, recording_id)
+            proof = self._proof(recording, order, folder) if order.with_proof else None
+            path = folder / f"call-{recording_id}{FORMATS[order.spec.format].extensions[0]}"
+            beside = folder / f"call-{recording_id}.part"
+            try:
+                count, digest = self._write(recording, order, beside)
+                with self._db.read() as conn:
+                    revision = calls.mask_revision(conn, recording_id)
+                if revision == recording.mask_revision:
+                    _discard(folder, recording_id, but=proof)
+                    beside.replace(path)
+                    _sync(folder)
+                    return self._item(recording, sharing, order, path.name, count, digest, proof)
+            finally:
+                with suppress(FileNotFoundError):
+                    beside.unlink()
+        raise Unavailable("The mask of this recording changes all the time; try again later.")
+
+    def _write(self, recording: Recording, order: ExportOrder, path: Path) -> tuple[int, str]:
+        """Write the sound durably; gives its size and hash."""
+        opened = self._sound.open(recording, order.spec)
+        try:
+            self._record(recording, order)
+            digest = hashlib.sha256()
+            with path.open("wb") as file:
+                for part in opened.file.parts(0, opened.file.size):
+                    file.write(part.data)
+                    digest.update(part.data)
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            opened.close()
+        return opened.file.size, digest.hexdigest()
+
+    def _record(self, recording: Recording, order: ExportOrder) -> None:
+        detail = {
+            "format": order.spec.format,
+            "channel": order.spec.channels.value,
+            "mask_revision": recording.mask_revision,
+        }
+        entry = audit.AuditEntry(
+            at=self._clock(),
+            actor=order.actor,
+            action="recording.export",
+            object_id=recording.id,
+            decision="allowed",
+            detail=detail,
+            address=None,
+        )
+        with self._db.write() as conn:
+            audit.append(conn, entry)
+
+    def _proof(self, recording: Recording, order: ExportOrder, folder: Path) -> str:
+        """Write the proof; gives its name.
+
+        Raises:
+            Unavailable: It does not prove what it should, so nothing is exported.
+        """
+        proof = self._prover.prove(recording.id, actor=order.actor)
+        if not proof.proven:
+            raise Unavailable("It could not be proven that it is masked.")
+        path = folder / f"proof-{recording.id}.json"
+        path.write_text(json.dumps(proof.document, indent=1) + "\n", encoding="utf-8")
+        path.with_suffix(".html").write_text(page(proof.document), encoding="utf-8")
+        return path.name
+
+    def _item(
+        self,
+        recording: Recording,
+        sharing: tuple[Call, ...],
+        order: ExportOrder,
+        file: str,
+        count: int,
+        digest: str,
+        proof: str | None,
+    ) -> Item:
+        facts = self._sound.require_servable(recording)
+        mask = mask_on_frames(
+            recording.spans,
+            rate_hz=facts.rate_hz,
+            frames=facts.frames,
+            channels=facts.channels,
+            memory_frames=facts.memory_frames,
+        )
+        return {
+            "recording_id": recording.id,
+            "file": file,
+            "format": order.spec.format,
+            "channel": order.spec.channels.value,
+            "bytes": count,
+            "sha256": digest,
+            "etag": self._sound.etag(recording, order.spec),
+            "duration_s": facts.duration_s,
+            "started_at": iso_instant(sharing[0].started_at) if sharing else "",
+            "mask_revision": recording.mask_revision,
+            "masked_spans": [
+                {"start_s": span.start_s, "end_s": span.end_s, "channel": span.channel}
+                for span in effective_spans(mask, facts.rate_hz)
+            ],
+            "calls": [
+                {
+                    "id": call.id,
+                    "started_at": iso_instant(call.started_at),
+                    "direction": call.direction.value,
+                    "from": call.from_number,
+                    "to": call.to_number,
+                    "extension": call.extension,
+                }
+                for call in sharing
+            ],
+            "proof": proof,
+            "error": None,
+        }
+
+
+def _find(recording: Recording | None) -> Recording:
+    if recording is None:
+        raise NotFound("There is no such recording.")
+    return recording
+
+
+def _discard(folder: Path, recording_id: RecordingId, *, but: str | None = None) -> None:
+    """Remove what an earlier run wrote of a recording: it may hold what is masked now."""
+    kept = set() if but is None else {but, but.replace(".json", ".html")}
+    for pattern in (f"call-{recording_id}.*", f"proof-{recording_id}.*"):
+        for path in folder.glob(pattern):
+            if path.name not in kept and path.suffix != ".part":
+                path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
