@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from callreel.access.identity import Verifier, hash_api_key, hash_password
@@ -295,8 +295,10 @@ class FakeDeliver:
     stream_error: Exception | None = None
     start_error: Exception | None = None
     error: Exception | None = None
+    changes: bool | Exception = False
     starts: int = 0
     pulled: int = 0
+    looks: int = 0
     asked: list[tuple[str, bool]] = field(default_factory=list)
     deliveries: list[FakeDelivery] = field(default_factory=list)
     closings: list[float] = field(default_factory=list)
@@ -316,6 +318,13 @@ class FakeDeliver:
         delivery = FakeDelivery(self, head=head)
         self.deliveries.append(delivery)
         return delivery
+
+    def changed(self, deliveries: Collection[FakeDelivery]) -> Collection[FakeDelivery]:
+        """All of them once the test says so."""
+        self.looks += 1
+        if isinstance(self.changes, Exception):
+            raise self.changes
+        return deliveries if self.changes else ()
 
     def closed(self, delivery: FakeDelivery) -> None:
         """Told by a delivery."""

@@ -6,7 +6,7 @@ Source: contract.md section 3.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
@@ -48,6 +48,8 @@ class Delivery:
         self.etag = etag
         self.size = size
         self.content_type = chosen.media_type
+        self.recording_id = recording.id
+        self.mask_revision = recording.mask_revision
         self.filename = f"call-{recording.id}{chosen.extensions[0]}"
 
     def started(self) -> None:
@@ -157,6 +159,18 @@ class Deliver:
             revision = calls.mask_revision(conn, recording.id)
         if revision != recording.mask_revision:
             raise MaskChanged("A mask of this recording has changed; fetch it again.")
+
+    def changed(self, deliveries: Collection[Delivery]) -> list[Delivery]:
+        """Those of some deliveries whose mask is not the one that they were opened with.
+
+        Raises:
+            Unavailable: The database is away; none of them may go on.
+        """
+        with self._db.read() as conn:
+            revisions = calls.mask_revisions(conn, {each.recording_id for each in deliveries})
+        return [
+            each for each in deliveries if revisions.get(each.recording_id) != each.mask_revision
+        ]
 
     def record_start(self, grant: Grant, recording: Recording, address: str | None) -> None:
         """Burn a single-use token and write down that listening began, in one transaction."""

@@ -17,21 +17,13 @@ from starlette.types import Receive, Scope, Send
 from callreel.errors import CallreelError, Unauthenticated
 from callreel.flows.deliver import Deliver, Delivery
 from callreel.web.connection import break_off
-from callreel.web.outlet import (
-    BATCH_BYTES,
-    QUICK_S,
-    Body,
-    Outlet,
-    Pace,
-    ReaderGone,
-    SlowReader,
-    until_gone,
-)
+from callreel.web.outlet import Body, Outlet, Pace, ReaderGone, SlowReader, until_gone
 from callreel.web.preconditions import is_known, is_refused, wanted_range
 from callreel.web.problems import as_told, plain
 from callreel.web.ranges import chosen_range
 from callreel.web.session import address_of
 from callreel.web.threads import Threads
+from callreel.web.watch import MaskWatch
 
 log = structlog.get_logger("callreel.echo")
 
@@ -51,6 +43,7 @@ class Echo:
     def __init__(self, deliver: Deliver, pace: Pace) -> None:
         self._deliver = deliver
         self._pace = pace
+        self._watch = MaskWatch(deliver.changed)
         # To open may mean to wait for a render; those who wait must not hold up those who stream.
         self._opening = Threads("echo-open", _OPENING)
         self._reading = Threads("echo-read", _READING)
@@ -126,21 +119,20 @@ class Echo:
         headers.append((b"content-length", str(stop - start).encode()))
         body.select(start, stop)
         # Whatever can fail does so here, while there is still a status to say it with.
-        first = await self._reading.run(body.pull, 1)
+        first = await self._reading.run(body.pull)
         outlet.require_reader()
         await self._opening.run(delivery.started)
         await outlet.start(200 if wanted is None else 206, headers)
-        await self._stream(first, body, outlet)
+        await self._stream(first, delivery, body, outlet)
 
-    async def _stream(self, data: bytes, body: Body, outlet: Outlet) -> None:
+    async def _stream(self, data: bytes, delivery: Delivery, body: Body, outlet: Outlet) -> None:
         while data:
-            await outlet.write(data)
-            # Each part is checked against the mask when it is pulled, so pulled only when there is
-            # room for it. A reader that keeps us waiting gets one at a time, then slowly more: at
-            # most a second of sound is on its way when a span comes (contract.md 3.6).
-            is_quick = await outlet.drained() < QUICK_S
-            batch = min(BATCH_BYTES, 2 * len(data)) if is_quick else 1
-            data = await self._reading.run(body.pull, batch)
+            # Each part is checked against the mask when it is pulled, so one is pulled only when
+            # the one before has left: at most a second of sound is on its way when a span comes
+            # (contract.md 3.6). While it waits for its reader, the watch looks on.
+            await self._watch.over(delivery, outlet.write(data))
+            await self._watch.over(delivery, outlet.drained())
+            data = await self._reading.run(body.pull)
             outlet.require_reader()
         await outlet.end()
 

@@ -12,13 +12,6 @@ from starlette.types import Receive, Send
 
 from callreel.flows.deliver import Delivery
 
-BATCH_BYTES = 64 * 1024
-"""Parts for a quick reader go out together up to here: a thread is asked once for all of them."""
-BATCH_S = 0.02
-"""And for no longer than this: a client that went away is noticed between two batches."""
-QUICK_S = 0.05
-"""A reader that takes a batch within this time is quick."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -79,11 +72,10 @@ class Outlet:
         if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
             self._taken, self._waited_s = 0, 0.0
 
-    async def drained(self) -> float:
-        """Return once what was handed over has left; gives the seconds that it took."""
-        took_s = await self._paced({"type": "http.response.body", "body": b"", "more_body": True})
+    async def drained(self) -> None:
+        """Return once what was handed over has left."""
+        await self._paced({"type": "http.response.body", "body": b"", "more_body": True})
         self.require_reader()
-        return took_s
 
     async def end(self) -> None:
         """Say that this was all."""
@@ -95,16 +87,14 @@ class Outlet:
         if self._gone.done():
             raise ReaderGone
 
-    async def _paced(self, message: dict[str, object]) -> float:
+    async def _paced(self, message: dict[str, object]) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(max(0.0, self._pace.over_s - self._waited_s)):
                 await self._send(message)
         except TimeoutError:
             raise SlowReader from None
-        took_s = time.monotonic() - began
-        self._waited_s += took_s
-        return took_s
+        self._waited_s += time.monotonic() - began
 
 
 class Body:
@@ -119,20 +109,13 @@ class Body:
         """Choose the bytes [start, stop)."""
         self._parts = self._delivery.stream(start, stop)
 
-    def pull(self, limit: int) -> bytes:
-        """The next parts, until there are ``limit`` bytes or time is up; empty at the end.
+    def pull(self) -> bytes:
+        """The next part, at most a second of sound; empty at the end.
 
         Raises: as ``Delivery.stream``.
         """
         with self._lock:
-            found: list[bytes] = []
-            size, until = 0, time.monotonic() + BATCH_S
-            for part in self._parts:
-                found.append(part)
-                size += len(part)
-                if size >= limit or time.monotonic() >= until:
-                    break
-            return found[0] if len(found) == 1 else b"".join(found)
+            return next(self._parts, b"")
 
     def close(self, bytes_sent: int) -> None:
         """Close the delivery, after the pull that may run in another thread."""
