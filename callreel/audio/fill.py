@@ -62,15 +62,25 @@ def stretch(fill: Fill, interval: Interval, start: int, stop: int, rate_hz: int)
     table, period = _table(fill, rate_hz)
     phase = start % period
     if phase + count <= len(table):
-        written = table[phase : phase + count]
+        plain = table[phase : phase + count]
     else:
-        written = np.take(table, np.arange(phase, phase + count) % period)
+        # A table is whole periods, so that it goes on with its first sample.
+        times = -(-(phase + count) // len(table))
+        plain = np.concatenate([table[phase:], *[table] * (times - 1)])[:count]
     fade = round(FADE_S * rate_hz)
     if start - interval[0] >= fade and interval[1] - stop >= fade:
-        return written
-    frames = np.arange(start, stop)
-    nearest = np.minimum(frames - interval[0], interval[1] - 1 - frames)
-    return np.rint(written * np.minimum(nearest / fade, 1.0)).astype(np.int16)
+        return plain
+    written = plain.copy()
+    # Of a narrow interval each frame may belong to both edges.
+    for first, last in (
+        (start, max(start, min(stop, interval[0] + fade))),
+        (min(stop, max(start, interval[1] - fade)), stop),
+    ):
+        frames = np.arange(first, last)
+        nearest = np.minimum(frames - interval[0], interval[1] - 1 - frames)
+        faded = plain[first - start : last - start] * np.minimum(nearest / fade, 1.0)
+        written[first - start : last - start] = np.rint(faded)
+    return written
 
 
 def _table(fill: Fill, rate_hz: int) -> tuple[Samples, int]:

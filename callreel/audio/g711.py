@@ -23,12 +23,12 @@ _ULAW_CLIP = 32635
 
 def ulaw_decode(codes: G711Bytes) -> Int16s:
     """The int16 values of µ-law bytes, in the same shape."""
-    return _ULAW_VALUES[codes]
+    return _ULAW_VALUES.take(codes)
 
 
 def alaw_decode(codes: G711Bytes) -> Int16s:
     """The int16 values of A-law bytes, in the same shape."""
-    return _ALAW_VALUES[codes]
+    return _ALAW_VALUES.take(codes)
 
 
 def ulaw_encode(samples: Int16s) -> G711Bytes:
@@ -36,7 +36,7 @@ def ulaw_encode(samples: Int16s) -> G711Bytes:
 
     A value exactly on a decision value goes away from zero.
     """
-    return _ULAW_CODES[samples.view(np.uint16)]
+    return _ULAW_CODES.take(samples.view(np.uint16))
 
 
 def alaw_encode(samples: Int16s) -> G711Bytes:
@@ -44,7 +44,7 @@ def alaw_encode(samples: Int16s) -> G711Bytes:
 
     A value exactly on a decision value goes to the interval above it, on both sides of zero.
     """
-    return _ALAW_CODES[samples.view(np.uint16)]
+    return _ALAW_CODES.take(samples.view(np.uint16))
 
 
 def _ulaw_values() -> Int16s:
