@@ -1,4 +1,4 @@
-"""Time to first byte and speed of each output format, beside a bare copy of the file.
+"""Time to first byte and speed of each output format and of peaks, beside a bare copy of the file.
 
 Ten minutes of two-channel mu-law, made of the demo's speech, with five masked spans. Rounds are
 interleaved, so that a busy moment of the machine falls on everybody; figures are medians.
@@ -21,14 +21,15 @@ import numpy as np
 import soundfile
 
 from callreel.audio.formats import FORMATS
-from callreel.audio.pipeline import open_output
+from callreel.audio.pipeline import open_output, open_peaks
 from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
 from callreel.demo.conversations import RATE_HZ, load_conversations
-from callreel.model import AudioSpec, SourceFacts, Span
+from callreel.model import DEFAULT_FILL, AudioSpec, SourceFacts, Span
 
 COPY = "copy of the file"
+PEAKS = "peaks"
 COPY_BYTES = 64 * 1024
 Step = tuple[int, bool]
 """Bytes, and whether there is sound in them."""
@@ -121,6 +122,28 @@ def converted(path: Path, facts: SourceFacts, name: str, folder: Path) -> Iterat
             reader.close()
 
 
+def drawn(path: Path, facts: SourceFacts, folder: Path) -> Iterator[Step]:
+    """Make the peaks, of masked sound, as they are kept."""
+    reader = FileReader(path)
+    with tempfile.TemporaryDirectory(dir=folder) as cache_dir:
+        cache = RenderCache(Path(cache_dir), limit_bytes=1 << 30, wait_s=600)
+        try:
+            peaks = open_peaks(
+                lambda: open_source(reader, facts),
+                facts,
+                SPANS,
+                fill=DEFAULT_FILL,
+                cache=cache,
+                identity="bench/peaks",
+            )
+            for part in peaks.parts(0, peaks.size):
+                yield len(part.data), True
+            peaks.close()
+        finally:
+            cache.close()
+            reader.close()
+
+
 def main() -> None:
     """Measure and print a table in Markdown."""
     parser = argparse.ArgumentParser(description="Measure the output formats.")
@@ -134,6 +157,7 @@ def main() -> None:
         rounds: dict[str, list[Round]] = {COPY: []}
         for _ in range(chosen.rounds):
             rounds[COPY].append(timed(lambda: copied(path)))
+            rounds.setdefault(PEAKS, []).append(timed(lambda: drawn(path, facts, folder)))
             for form in FORMATS.values():
                 if form.is_installed():
                     rounds.setdefault(form.name, []).append(

@@ -27,6 +27,7 @@ from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
 from callreel.flows.key_presses import KeyFinder
 from callreel.flows.masking import Masking
+from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
@@ -217,6 +218,7 @@ def open_serving(settings: Settings) -> Serving:
         signals=Signals(base.db, base.keys, system_clock),
         masking=Masking(base.db, base.keys, system_clock),
         settling=Settling(base.db, base.keys, system_clock),
+        peaks=Peaks(base.db, sound, cache.forget),
         is_ready=base.db.is_writable,
     )
     echo = EchoParts(

@@ -26,6 +26,11 @@ def tokens_path(recording_id: str) -> str:
     return f"{API}/recordings/{recording_id}/tokens"
 
 
+def peaks_path(recording_id: str) -> str:
+    """What the waveform of a recording is drawn from."""
+    return f"{API}/recordings/{recording_id}/peaks"
+
+
 def settle_path(signal_id: str) -> str:
     """Where a signal is settled."""
     return f"{SIGNALS_PATH}/{signal_id}/settle"
@@ -157,6 +162,30 @@ class RecordingSpansBody(TypedDict):
     masked_spans: list[SpanItem]
     spans: list[StoredSpanItem]
     changed: str | None
+
+
+class PeaksItem(TypedDict):
+    """The peaks of one channel, -128 to 127; channel is left, right, or null where there is one."""
+
+    channel: str | None
+    min: list[int]
+    max: list[int]
+
+
+class PeaksBody(TypedDict):
+    """The peaks of [from_s, to_s), a point for each frames_per_point frames, of masked sound."""
+
+    recording_id: str
+    mask_revision: int
+    duration_s: float
+    rate_hz: int
+    frames: int
+    channels: int
+    from_s: float
+    to_s: float
+    frames_per_point: int
+    peaks: list[PeaksItem]
+    masked_spans: list[SpanItem]
 
 
 class ChangeItem(TypedDict):

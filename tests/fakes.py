@@ -7,13 +7,17 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from callreel.access.identity import Verifier, hash_api_key, hash_password
+from callreel.audio.peaks import Points
 from callreel.db.changes import Change, ChangePage
 from callreel.db.search import CallFilter, CallPage
 from callreel.db.unsettled import ListedSignal, SignalPage, SignalState
 from callreel.errors import CallreelError, NotFound
 from callreel.flows.issue import Issued
 from callreel.flows.masking import RecordingSpans
+from callreel.flows.peaks import SeenPeaks, Stretch
 from callreel.flows.settling import Settlement
 from callreel.flows.signal import SignalAnswer, SignalOrder
 from callreel.model import (
@@ -26,6 +30,7 @@ from callreel.model import (
     RecordingId,
     Role,
     Scope,
+    SourceFacts,
     Span,
     UnixMillis,
     WebUser,
@@ -241,6 +246,32 @@ class FakeSettling:
         if self.error is not None:
             raise self.error
         return LISTED
+
+
+@dataclass
+class FakePeaks:
+    """Three points of two channels, or raises."""
+
+    error: Exception | None = None
+    asked: list[tuple[str, str, Stretch]] = field(default_factory=list)
+    facts: SourceFacts = field(
+        default_factory=lambda: SourceFacts("ulaw", "wav", rate_hz=8000, channels=2, frames=700)
+    )
+
+    def look(self, principal: Principal, recording_id: RecordingId, wanted: Stretch) -> SeenPeaks:
+        """Remembers what was asked for."""
+        self.asked.append((principal.username, recording_id, wanted))
+        if self.error is not None:
+            raise self.error
+        lowest = np.array([[-128, -3], [0, 0], [-1, -2]], np.int8)[:, : self.facts.channels]
+        return SeenPeaks(
+            recording_id=recording_id,
+            mask_revision=3,
+            facts=self.facts,
+            points=Points(0, 700, 256, lowest, -1 - lowest),
+            masked_spans=(Span(0.01, 0.02, Party.LEFT),),
+            etag='"of-three"',
+        )
 
 
 class FakeDelivery:

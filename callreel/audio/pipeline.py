@@ -14,6 +14,8 @@ from callreel.audio.encoders import ffmpeg, flac, lame, libopus, mp3, opus, wav
 from callreel.audio.formats import FORMATS, require_available
 from callreel.audio.masked import MaskedSound, SafeSound, output_channels
 from callreel.audio.obfuscate import clear_extents
+from callreel.audio.peaks import PEAKS, write_peaks
+from callreel.audio.peaks import REVISION as PEAKS_REVISION
 from callreel.audio.rendered import RenderCache, Tick
 from callreel.audio.resample import VERSION as SOXR_VERSION
 from callreel.audio.resample import at_rate, next_rate, resampled_frames
@@ -64,13 +66,7 @@ def open_output(
             format that has no file without sound.
     """
     require_available(spec.format)
-    mask = mask_on_frames(
-        spans,
-        rate_hz=facts.rate_hz,
-        frames=facts.frames,
-        channels=facts.channels,
-        memory_frames=facts.memory_frames,
-    )
+    mask = _mask(spans, facts)
     if FORMATS[spec.format].size_known:
         source = open_source()
         try:
@@ -92,6 +88,44 @@ def open_output(
             source.close()
 
     return cache.get(identity, render)
+
+
+def open_peaks(
+    open_source: Callable[[], Source],
+    facts: SourceFacts,
+    spans: Sequence[Span],
+    *,
+    fill: Fill,
+    cache: RenderCache,
+    identity: str,
+) -> VirtualFile:
+    """Open the peaks of one recording for ``peaks.read_points``, rendered now if they are not kept.
+
+    Args and Raises: as ``open_output``; a recording without sound has peaks, though none in number.
+    """
+    mask = _mask(spans, facts)
+
+    def render(path: Path, tick: Tick) -> list[int]:
+        source = open_source()
+        try:
+            sound = _sound(source, facts, mask, PEAKS, fill)
+            stored = source.stored if isinstance(source, StoredSource) else None
+            clear = None if stored is None else clear_extents(mask, stored)
+            return write_peaks(sound, path, tick, clear, facts.codec)
+        finally:
+            source.close()
+
+    return cache.get(identity, render)
+
+
+def _mask(spans: Sequence[Span], facts: SourceFacts) -> Mask:
+    return mask_on_frames(
+        spans,
+        rate_hz=facts.rate_hz,
+        frames=facts.frames,
+        channels=facts.channels,
+        memory_frames=facts.memory_frames,
+    )
 
 
 def output_size(facts: SourceFacts, spec: AudioSpec) -> int:
@@ -121,6 +155,8 @@ def encoder_version(name: str) -> str:
     """
     if name in wav.NAMES:
         return wav.REVISION
+    if name == PEAKS.format:
+        return PEAKS_REVISION
     if name == "flac":
         return f"{flac.REVISION} {flac.version()}"
     if name == "mp3":

@@ -25,7 +25,8 @@ from callreel.audio.virtual import Part
 from callreel.errors import RenderGoesOn, Unavailable
 
 Tick = Callable[[], None]
-"""Called at least once for each second of sound; raises when the render should end."""
+"""Called for each second of sound or more often than once a second; raises when the render should
+end."""
 Render = Callable[[Path, Tick], list[int]]
 """Writes a whole output into the file. Gives the positions, rising, at which it may be cut: between
 two neighbours, and before the first and behind the last, there is at most one second of sound."""

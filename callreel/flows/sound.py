@@ -16,7 +16,8 @@ from callreel.audio.blocks import RawBlock, StoredBytes
 from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
 from callreel.audio.masked import MaskedSound, SafeSound
-from callreel.audio.pipeline import encoder_version, open_output, output_size
+from callreel.audio.peaks import PEAKS
+from callreel.audio.pipeline import encoder_version, open_output, open_peaks, output_size
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import Source, StoredSource, open_source
 from callreel.audio.virtual import VirtualFile
@@ -179,6 +180,22 @@ class Sound:
             fill=recording.fill,
             cache=cache,
             identity=self._identity(recording, spec),
+        )
+
+    def open_peaks(self, recording: Recording) -> VirtualFile:
+        """Open the peaks of what is served, for ``peaks.read_points``; waits until they are made.
+
+        Raises:
+            RecordingDeleted, NotReady, Unavailable, Unplayable: As ``open``.
+        """
+        facts = self.require_servable(recording)
+        return open_peaks(
+            lambda: self.open_source(recording, facts),
+            facts,
+            recording.spans,
+            fill=recording.fill,
+            cache=self._cache,
+            identity=self._identity(recording, PEAKS),
         )
 
     @contextmanager

@@ -21,6 +21,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
 from callreel.flows.masking import Masking
+from callreel.flows.peaks import Peaks
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.web.api import Api
@@ -29,6 +30,7 @@ from callreel.web.edge import AccessLog, Endpoint, FixedHeaders
 from callreel.web.legacy import Legacy
 from callreel.web.masking import MaskingApi
 from callreel.web.outlet import Pace
+from callreel.web.peaks import PeaksApi
 from callreel.web.problems import plain, problem
 from callreel.web.session import Session
 from callreel.wire import (
@@ -40,6 +42,7 @@ from callreel.wire import (
     SIGNALS_PATH,
     VOICE_PATH,
     call_path,
+    peaks_path,
     settle_path,
     span_path,
     spans_path,
@@ -75,6 +78,7 @@ class WebParts:
     signals: Signals
     masking: Masking
     settling: Settling
+    peaks: Peaks
     is_ready: Callable[[], bool]
 
 
@@ -92,6 +96,7 @@ def build_web(parts: WebParts) -> ASGIApp:
     session = Session(parts.verifier)
     api = Api(session, parts.browse, parts.issue)
     masking = MaskingApi(session, parts.signals, parts.masking, parts.settling)
+    peaks = PeaksApi(session, parts.peaks)
     legacy = Legacy(session, parts.issue, parts.signals)
     return _application(
         routes=[
@@ -103,6 +108,7 @@ def build_web(parts: WebParts) -> ASGIApp:
             Route(CALLS_PATH + ".{extension}", Endpoint(api.calls, problem, READ)),
             Route(call_path("{call_id}"), Endpoint(api.call, problem, READ)),
             Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
+            Route(peaks_path("{recording_id}"), Endpoint(peaks.peaks, problem, READ)),
             Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
             Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),
             Route(spans_path("{recording_id}"), Endpoint(masking.spans, problem, (*READ, "POST"))),

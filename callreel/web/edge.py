@@ -55,6 +55,8 @@ class Endpoint:
 class FixedHeaders:
     """Puts headers on every answer, over those of the same names.
 
+    One that already says the same, and more, is left.
+
     Args:
         app: What answers.
         headers: By name in lower case.
@@ -62,19 +64,24 @@ class FixedHeaders:
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
-        self._names = {name.encode() for name in headers}
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._headers = {name.encode(): value.encode() for name, value in headers.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with the headers."""
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [each for each in message["headers"] if each[0] not in self._names]
-                message["headers"] = kept + self._headers
+                kept = [each for each in message["headers"] if self._stays(*each)]
+                said = {name for name, _ in kept}
+                missing = [each for each in self._headers.items() if each[0] not in said]
+                message["headers"] = kept + missing
             await send(message)
 
         await self._app(scope, receive, add)
+
+    def _stays(self, name: bytes, value: bytes) -> bool:
+        fixed = self._headers.get(name)
+        return fixed is None or fixed in value.split(b", ")
 
 
 class AccessLog:

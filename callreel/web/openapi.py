@@ -20,6 +20,8 @@ from callreel.wire import (
     ChangeItem,
     ChangePageBody,
     MatchItem,
+    PeaksBody,
+    PeaksItem,
     RecordingSpansBody,
     SignalBody,
     SignalItem,
@@ -28,6 +30,7 @@ from callreel.wire import (
     StoredSpanItem,
     TokenBody,
     call_path,
+    peaks_path,
     settle_path,
     span_path,
     spans_path,
@@ -47,6 +50,8 @@ _SHAPES = (
     SignalPageBody,
     StoredSpanItem,
     RecordingSpansBody,
+    PeaksItem,
+    PeaksBody,
 )
 _PLAIN: dict[object, dict[str, object]] = {
     str: {"type": "string"},
@@ -56,6 +61,7 @@ _PLAIN: dict[object, dict[str, object]] = {
     int | None: {"type": ["integer", "null"]},
     float | None: {"type": ["number", "null"]},
     list[str]: {"type": "array", "items": {"type": "string"}},
+    list[int]: {"type": "array", "items": {"type": "integer"}},
 }
 
 
@@ -281,6 +287,18 @@ def document() -> dict[str, object]:
                             "description": "With Prefer: respond-async: it is being rendered; "
                             "ask again after Retry-After."
                         }
+                    },
+                )
+            },
+            peaks_path("{recording_id}"): {
+                "get": _operation(
+                    "What the waveform of a recording is drawn from, of masked sound.",
+                    PeaksBody,
+                    path=("recording_id",),
+                    query=parameters.PEAKS,
+                    also={
+                        "304": {"description": "You have the peaks of this mask revision."},
+                        "412": {"description": "The mask is not of the revision of If-Match."},
                     },
                 )
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from datetime import UTC, datetime
 from callreel.db.search import CallFilter
 from callreel.db.unsettled import SignalState
 from callreel.errors import BadRequest
+from callreel.flows.peaks import Stretch
 from callreel.model import Direction, UnixMillis
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+MAX_POINTS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,33 @@ def _states(name: str, text: str) -> frozenset[SignalState]:
 
 
 def _limit(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
-        raise BadRequest(f"{name}: must be a number from 1 to {MAX_LIMIT}.")
+    return _number(name, text, MAX_LIMIT)
+
+
+def _points(name: str, text: str) -> int:
+    return _number(name, text, MAX_POINTS)
+
+
+def _number(name: str, text: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= most):
+        raise BadRequest(f"{name}: must be a number from 1 to {most}.")
     return int(text)
+
+
+# Written out, as everybody writes a time: what a float may be besides is more than a number.
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
+
+
+def _seconds(name: str, text: str) -> float:
+    if not _SECONDS.fullmatch(text):
+        raise BadRequest(f"{name}: must be a number of seconds such as 12.5.")
+    return float(text)
 
 
 _INSTANT = {"type": "string", "format": "date-time"}
 _TEXT = {"type": "string", "minLength": 1}
 _YES_NO = {"type": "string", "enum": ["yes", "no", "true", "false", "1", "0"]}
+_TIME = {"type": "number", "minimum": 0}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 
 LIMIT = Parameter("limit", _limit, _LIMIT, "How many items at the most.")
@@ -113,6 +135,21 @@ SIGNALS = (
     Parameter("settled", _yes_or_no, _YES_NO, "Only those that a person settled, or the others."),
     LIMIT,
     Parameter("cursor", _text, _TEXT, "next of the page before."),
+)
+PEAKS = (
+    Parameter("from_s", _seconds, _TIME, "Begin there, in seconds; without it at the start."),
+    Parameter("to_s", _seconds, _TIME, "End there; without it at the end."),
+    Parameter(
+        "points",
+        _points,
+        {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_POINTS,
+            "default": Stretch().points,
+        },
+        "How many points at the most; there are fewer where the stretch is short.",
+    ),
 )
 CHANGES = (
     Parameter("since", _text, _TEXT, "next of an earlier answer; without it from the beginning."),
@@ -152,6 +189,18 @@ def call_filter(values: Mapping[str, object]) -> CallFilter:
     }
     chosen = {names[name]: value for name, value in values.items() if name in names}
     return CallFilter(**chosen)  # type: ignore[arg-type]  # the table gives each field its type
+
+
+def stretch(values: Mapping[str, object]) -> Stretch:
+    """The stretch that the values of PEAKS stand for.
+
+    Raises:
+        BadRequest: It ends before it begins.
+    """
+    wanted = Stretch(**values)  # type: ignore[arg-type]  # the table gives each field its type
+    if wanted.to_s <= wanted.from_s:
+        raise BadRequest("to_s: must be more than from_s.")
+    return wanted
 
 
 def page(values: Mapping[str, object], place: str) -> tuple[int, str | None]:

@@ -15,11 +15,13 @@ from callreel.db.masks import StoredSpan
 from callreel.db.unsettled import ListedSignal
 from callreel.flows.issue import Issued
 from callreel.flows.masking import RecordingSpans
+from callreel.flows.peaks import SeenPeaks
 from callreel.flows.signal import SignalAnswer
-from callreel.model import Call, Span
+from callreel.model import Call, Party, Span
 from callreel.wire import (
     CallItem,
     ChangeItem,
+    PeaksBody,
     RecordingSpansBody,
     SignalBody,
     SignalItem,
@@ -138,6 +140,32 @@ def _stored_span(stored: StoredSpan) -> StoredSpanItem:
         "change_reason": stored.change_reason,
         "signal_on": stored.signal_on_id,
         "signal_off": stored.signal_off_id,
+    }
+
+
+def peaks_body(seen: SeenPeaks) -> PeaksBody:
+    """What a waveform is drawn from."""
+    facts, points = seen.facts, seen.points
+    names = [None] if facts.channels == 1 else [Party.LEFT.value, Party.RIGHT.value]
+    return {
+        "recording_id": seen.recording_id,
+        "mask_revision": seen.mask_revision,
+        "duration_s": facts.duration_s,
+        "rate_hz": facts.rate_hz,
+        "frames": facts.frames,
+        "channels": facts.channels,
+        "from_s": points.start / facts.rate_hz,
+        "to_s": points.end / facts.rate_hz,
+        "frames_per_point": points.frames_per_point,
+        "peaks": [
+            {
+                "channel": name,
+                "min": points.lowest[:, channel].tolist(),
+                "max": points.highest[:, channel].tolist(),
+            }
+            for channel, name in enumerate(names)
+        ],
+        "masked_spans": span_items(seen.masked_spans),
     }
 
 

@@ -70,6 +70,7 @@ def twins(tmp_path: Path) -> Iterator[tuple[Twin, Twin]]:
                     house.signals,
                     house.masking,
                     house.settling,
+                    house.peaks,
                     lambda: True,
                 )
             )
@@ -179,6 +180,8 @@ def doors(
             "/api/v1/changes?limit=1000",
             "/api/v1/signals",
             f"/api/v1/recordings/{recording}/spans",
+            f"/api/v1/recordings/{recording}/peaks",
+            f"/api/v1/recordings/{recording}/peaks?from_s=0.05&to_s=0.3&points=5",
         )
     ]
     call = web.get("/api/v1/calls?limit=1").json()["items"][0]["id"]

@@ -26,6 +26,7 @@ from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue, Issued
 from callreel.flows.key_presses import KeyFinder
 from callreel.flows.masking import Masking
+from callreel.flows.peaks import Peaks
 from callreel.flows.prove import Prover
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
@@ -57,6 +58,7 @@ class House:
     signals: Signals
     masking: Masking
     settling: Settling
+    peaks: Peaks
     prover: Prover
     burner: Burner
     key_finder: KeyFinder
@@ -176,6 +178,7 @@ def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[Hous
         signals=Signals(db, keys, clock),
         masking=Masking(db, keys, clock),
         settling=Settling(db, keys, clock),
+        peaks=Peaks(db, sound, cache.forget),
         prover=prover,
         exporter=Exporter(db, sound, prover, clock, cache.forget),
         burner=Burner(db, keys, stores, sound, clock, cache.forget),

@@ -25,6 +25,7 @@ from callreel.errors import (
     Unavailable,
     Unplayable,
 )
+from callreel.flows.peaks import Stretch
 from callreel.flows.signal import SignalOrder
 from callreel.flows.tidy import Tidy
 from callreel.model import (
@@ -173,16 +174,19 @@ FORGED_SPAN = (
 @pytest.mark.parametrize(
     ("harm", "expected"), [harm[1:] for harm in HARMS], ids=[h[0] for h in HARMS]
 )
-def test_what_must_not_be_served_is_refused_at_both_steps(
+def test_what_must_not_be_served_is_refused_at_both_steps_and_not_drawn(
     house: House, harm: Harm, expected: type[CallreelError]
 ) -> None:
-    """At the token, and at Echo with a token from before; zero bytes of sound."""
+    """At the token, at Echo with a token from before, and where peaks are kept; zero bytes."""
     recording = house.take("a", extension="2104", start_s=0)
     crm = house.user()
     issued = house.ask(crm, recording)
     token = token_of(issued)
     grant = grant_of(house, token, house.now)
+    house.peaks.look(crm, RecordingId(recording), Stretch())
     harm(house, recording)
+    with pytest.raises(expected):
+        house.peaks.look(crm, RecordingId(recording), Stretch())
     with pytest.raises(expected) as refused:
         house.ask(crm, recording)
     assert refused.value.message.endswith(".") or expected is Unplayable

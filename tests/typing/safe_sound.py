@@ -15,6 +15,7 @@ from callreel.audio.encoders.opus import OpusSegments
 from callreel.audio.encoders.wav import WavSegments
 from callreel.audio.masked import MaskedSound, SafeSound
 from callreel.audio.obfuscate import clear_extents, derive, join, obfuscate, select_channels
+from callreel.audio.peaks import write_peaks
 from callreel.audio.resample import at_rate
 from callreel.audio.virtual import Part
 from callreel.model import OutputChannels, SourceFacts
@@ -50,6 +51,8 @@ def refused(
     OpusSegments(source, 1)  # type: ignore[arg-type]
     WavSegments("wav", source)  # type: ignore[arg-type]
     write_flac(source, path, lambda: None)  # type: ignore[arg-type]
+    write_peaks(source, path, lambda: None)  # type: ignore[arg-type]
+    write_peaks(sound, path, lambda: None, stored_bytes)  # type: ignore[arg-type]
     at_rate(source, 8000)  # type: ignore[arg-type]
     select_channels(raw, OutputChannels.MIX)  # type: ignore[arg-type]
     join([raw])  # type: ignore[list-item]
@@ -67,11 +70,12 @@ def refused(
     del safe, sent
 
 
-def accepted(source: RawSource, mask: Mask, samples: Samples) -> Part:
+def accepted(source: RawSource, mask: Mask, samples: Samples, path: Path) -> Part:
     """The one way out, so that what is refused above is refused for the right reason."""
     sound = MaskedSound(source, mask, OutputChannels.BOTH)
     Mp3Segments(at_rate(sound, 8000))
     OpusSegments(sound, 1)
     WavSegments("wav", sound, clear_extents(mask, stored_bytes))
+    write_peaks(sound, path, lambda: None, clear_extents(mask, stored_bytes))
     block = select_channels(obfuscate(RawBlock(samples, 8000), 0, mask), OutputChannels.MIX)
     return Part(SafeBytes(derive(join([block]), lambda it: it).samples.tobytes()), 1.0)

@@ -25,6 +25,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
 from callreel.flows.masking import Masking
+from callreel.flows.peaks import Peaks
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
@@ -35,6 +36,7 @@ from tests.fakes import (
     FakeDeliver,
     FakeIssue,
     FakeMasking,
+    FakePeaks,
     FakeSettling,
     FakeSignals,
     FakeUsers,
@@ -57,6 +59,7 @@ class Backstage:
     signals: FakeSignals = field(default_factory=FakeSignals)
     masking: FakeMasking = field(default_factory=FakeMasking)
     settling: FakeSettling = field(default_factory=FakeSettling)
+    peaks: FakePeaks = field(default_factory=FakePeaks)
     deliver: FakeDeliver = field(default_factory=FakeDeliver)
     ready: bool = True
     pace: Pace = field(default_factory=Pace)
@@ -71,6 +74,7 @@ class Backstage:
                 signals=cast("Signals", self.signals),
                 masking=cast("Masking", self.masking),
                 settling=cast("Settling", self.settling),
+                peaks=cast("Peaks", self.peaks),
                 is_ready=lambda: self.ready,
             )
         )
