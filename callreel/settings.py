@@ -38,8 +38,16 @@ class ServerSettings:
     """PEM file of the certificate chain; with ``tls_key`` both applications speak https."""
     tls_key: str = ""
     """PEM file of the private key."""
+    voicelocations: str = ""
+    """Voicelocations whose recordings this Echo sends, joined by commas; empty: all of them.
+    Tokens for another one are refused."""
     max_streams: int = 256
     """How many recordings are sent at once; more are answered 503."""
+
+    @property
+    def own_voicelocations(self) -> frozenset[str]:
+        """The voicelocations that this Echo sends; empty for all."""
+        return frozenset(filter(None, map(str.strip, self.voicelocations.split(","))))
 
     @property
     def effective_echo_port(self) -> int:

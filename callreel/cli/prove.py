@@ -13,7 +13,7 @@ from callreel.bootstrap import open_workshop
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.errors import BadInput
 from callreel.flows.proof_page import page
-from callreel.flows.prove import check
+from callreel.flows.prove import PROVEN, check
 from callreel.model import RecordingId
 
 NOT_PROVEN = 6
@@ -57,8 +57,11 @@ def prove_command(
     if (checked is None) == (not recordings):
         raise click.UsageError("Name recordings to prove, or a report with --check.")
     if checked is not None:
-        check(_read(checked), load_key_file(settings.key_file))
-        click.echo(f"{checked}: made here, and unchanged.")
+        document = _read(checked)
+        check(document, load_key_file(settings.key_file))
+        click.echo(f"{checked}: made here, and unchanged; it says: {document['verdict']}.")
+        if document["verdict"] != PROVEN:
+            sys.exit(NOT_PROVEN)
         return
     output.mkdir(parents=True, exist_ok=True)
     all_proven = True
@@ -82,9 +85,17 @@ def prove_command(
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read as a report: {error}.") from None
     if not isinstance(document, dict):
         raise BadInput(f"{path}: is not a report.")
     return document
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The members of an object, as a report has them: a person would read the one, we the other."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("it names a member more than once")
+    return found

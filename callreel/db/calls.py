@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from callreel.db import changes, directory
 from callreel.db.rows import (
@@ -28,6 +29,7 @@ from callreel.model import (
     SourceFacts,
     UnixMillis,
 )
+from callreel.spans import LegTimes, first_frame
 
 Outcome = Literal["new", "changed", "same"]
 """What a write did."""
@@ -70,6 +72,9 @@ class NewCall:
     linked_id: str | None
     unique_id: str | None = None
     """What the switch calls it in its own events, where it said."""
+    answered_at: UnixMillis | None = None
+    clock_s: float = 0.0
+    """How coarse these times are: 1 where they are cut to whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,8 @@ def put_recording(conn: Connection, recording: NewRecording, seal: str, now: Uni
         changed |= {"key_presses": recording.key_presses, "keys_revision": None}
     if changed:
         conn.execute(update(recordings).where(recordings.c.id == recording.id).values(**changed))
+    if "content_version" in changed:
+        _begin_with_calls(conn, recording.id)
     if not changed.keys() - {"ready_at"}:
         return "same"
     changes.record(conn, now, "recording", recording_id=recording.id)
@@ -242,8 +249,9 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
     """Write a call; the same again changes nothing.
 
     The user and the channel it names come into the directory of its site. A recording once known is
-    not lost by writing the call again without one. A recording starts with the first of its calls;
-    where that moves, so do its spans from signals: call ``signals.bind_signals`` afterwards.
+    not lost by writing the call again without one. Its calls tell when a recording began
+    (``spans.first_frame``); where that moves, so do its spans from signals: call
+    ``signals.bind_signals`` afterwards.
     """
     changes.hold_order(conn)
     values: dict[str, object] = {
@@ -266,28 +274,36 @@ def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
         if all(known[name] == value for name, value in values.items()):
             return "same"
         conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
-    _start_with_first_call(conn, recording_id)
+    _begin_with_calls(conn, recording_id)
     if known is not None and known["recording_id"] != recording_id:
-        _start_with_first_call(conn, known["recording_id"])
+        _begin_with_calls(conn, known["recording_id"])
     changes.record(conn, now, "call", call_id=call.id, recording_id=recording_id)
     return "new" if known is None else "changed"
 
 
-def _start_with_first_call(conn: Connection, recording_id: RecordingId | None) -> None:
+def _begin_with_calls(conn: Connection, recording_id: RecordingId | None) -> None:
     if recording_id is None:
         # Asked for NULL, the query would read every call that was never recorded.
         return
-    first = conn.execute(
-        select(func.min(call_records.c.started_at)).where(
-            call_records.c.recording_id == recording_id
+    c = call_records.c
+    rows = conn.execute(
+        select(c.started_at, c.duration_s, c.answered_at, c.clock_s).where(
+            c.recording_id == recording_id
         )
-    ).scalar()
-    if first is not None:
-        conn.execute(
-            update(recordings)
-            .where(recordings.c.id == recording_id, recordings.c.started_at != first)
-            .values(started_at=first)
-        )
+    )
+    legs = [LegTimes(*row) for row in rows]
+    if not legs:
+        return
+    r = recordings.c
+    sound = conn.execute(select(r.frames, r.rate_hz).where(r.id == recording_id)).one()
+    # Of a sound that nobody can play the length is not known; it begins with its calls.
+    sound_s = sound.frames / sound.rate_hz if sound.rate_hz else math.inf
+    first, late_s = first_frame(legs, sound_s)
+    conn.execute(
+        update(recordings)
+        .where(r.id == recording_id, or_(r.started_at != first, r.starts_late_s != late_s))
+        .values(started_at=first, starts_late_s=late_s)
+    )
 
 
 def forget_call(conn: Connection, call_id: CallId) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     union,
+    update,
 )
 
 from callreel.db import changes
@@ -135,6 +136,9 @@ class NewSignal:
 def add_signal(conn: Connection, targets: Sequence[Target], new: NewSignal) -> list[str]:
     """Store a signal, one row for each object it is about; gives the ids of those that are new.
 
+    One that is known but names more of its call now, as another form of the same event may, is
+    completed and counts as new.
+
     From here to the commit no call comes in: else a signal and its call, written at the same
     moment, could each miss the other, and speech stay unmasked.
     """
@@ -143,6 +147,7 @@ def add_signal(conn: Connection, targets: Sequence[Target], new: NewSignal) -> l
     for target in targets:
         key = None if new.source_key is None else f"{new.source_key}\n{_name(target)}"
         if key is not None and _is_known(conn, key):
+            ids += _told_more(conn, key, target)
             continue
         signal_id = "s" + secrets.token_hex(10)
         conn.execute(
@@ -183,6 +188,16 @@ def _name(target: Target) -> str:
 def _is_known(conn: Connection, source_key: str) -> bool:
     wanted = select(signals.c.id).where(signals.c.source_key == source_key)
     return conn.execute(wanted).first() is not None
+
+
+def _told_more(conn: Connection, source_key: str, target: Target) -> list[str]:
+    """The id of a known signal that learned its linked id, so that it may find its call."""
+    if target.leg is None or target.leg.linked_id is None:
+        return []
+    lacking = and_(signals.c.source_key == source_key, signals.c.linked_id.is_(None))
+    ids = list(conn.execute(select(signals.c.id).where(lacking)).scalars())
+    conn.execute(update(signals).where(lacking).values(linked_id=target.leg.linked_id))
+    return ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +316,13 @@ def rebuild_signal_spans(
     user's and each channel's signals are paired by themselves, under the rules of the leg's site.
     """
     changes.hold_order(conn)
-    started_at = conn.execute(
-        select(recordings.c.started_at).where(recordings.c.id == recording_id)
-    ).scalar()
-    if started_at is None:
+    begins = conn.execute(
+        select(recordings.c.started_at, recordings.c.starts_late_s).where(
+            recordings.c.id == recording_id
+        )
+    ).first()
+    if begins is None:
         return False
-    pairs = _paired(conn, recording_id, UnixMillis(started_at))
     parts = (spans.c.start_s, spans.c.end_s, spans.c.signal_on_id, spans.c.signal_off_id)
     rows = conn.execute(
         select(spans.c.id, spans.c.state, spans.c.changed_by, *parts).where(
@@ -320,6 +336,10 @@ def rebuild_signal_spans(
         for row in rows
         if row.state == "removed" and row.changed_by is not None
     }
+    given_up = {on_id for on_id, off_id in taken_away if on_id and not off_id}
+    pairs = _paired(
+        conn, recording_id, UnixMillis(begins.started_at), begins.starts_late_s, given_up
+    )
     wanted = {
         (pair.span.start_s, stored_end(pair.span), pair.on_id, pair.off_id): pair.span
         for pair in pairs
@@ -354,14 +374,18 @@ def rebuild_signal_spans(
 
 
 def _paired(
-    conn: Connection, recording_id: RecordingId, started_at: UnixMillis
+    conn: Connection,
+    recording_id: RecordingId,
+    started_at: UnixMillis,
+    late_s: float,
+    given_up: Container[str],
 ) -> list[PairedSpan]:
     s = signals.c
-    of_signal = (s.id, s.at, s.mute, s.directory_user_id, s.channel_id, s.unique_id)
+    about_whom = (s.directory_user_id, s.channel_id, s.unique_id, s.linked_id, s.call_id)
     rows = conn.execute(
         union(
             *(
-                select(*of_signal, call_records.c.site_id)
+                select(s.id, s.at, s.mute, *about_whom, call_records.c.site_id)
                 .select_from(signals.join(LEGS, about))
                 .where(
                     call_records.c.recording_id == recording_id,
@@ -372,21 +396,14 @@ def _paired(
         )
     )
     heard: dict[tuple[str, str, str], list[SignalMoment]] = defaultdict(list)
-    on_leg: dict[tuple[str, str], list[SignalMoment]] = defaultdict(list)
     for row in rows:
         about = (row.directory_user_id or "", row.channel_id or "", row.site_id)
-        moment = SignalMoment(row.id, UnixMillis(row.at), row.mute)
-        heard[about].append(moment)
-        if row.unique_id is not None:
-            on_leg[row.unique_id, row.site_id].append(moment)
+        leg = row.unique_id or row.linked_id or row.call_id
+        heard[about].append(SignalMoment(row.id, UnixMillis(row.at), row.mute, leg))
     found: list[PairedSpan] = []
     for (_user, _channel, site_id), moments in heard.items():
-        found += pair_signals(moments, started_at, _rules(conn, site_id))
-    # Legs are paired together, as an off may come from whom the call was transferred to. Where two
-    # mask at once, the off of the first must not end what the second has still masked.
-    for (_leg, site_id), moments in on_leg.items():
-        pairs = pair_signals(moments, started_at, _rules(conn, site_id))
-        found += [pair for pair in pairs if pair.on_id and pair.off_id]
+        rules = replace(_rules(conn, site_id), late_s=late_s)
+        found += pair_signals(moments, started_at, rules, given_up)
     return found
 
 

@@ -98,6 +98,7 @@ class Deliver:
         sound: Sound,
         clock: Clock,
         *,
+        voicelocations: Collection[str] = (),
         max_streams: int = 256,
         on_audit_failure: Callable[[Exception], None],
     ) -> None:
@@ -106,6 +107,7 @@ class Deliver:
         self._sound = sound
         self._clock = clock
         self._slots = threading.BoundedSemaphore(max_streams)
+        self._voicelocations = frozenset(voicelocations)
         self._on_audit_failure = on_audit_failure
 
     def open(self, token: str, *, head: bool, address: str | None) -> Delivery:
@@ -119,6 +121,8 @@ class Deliver:
                 mask revision than the token.
         """
         grant = verify(token, self._keys, self._clock())
+        if self._voicelocations and grant.voicelocation not in self._voicelocations:
+            raise TokenRefused("for another node")
         recording = self._find(grant)
         if recording.mask_revision < grant.mask_revision:
             raise Unavailable(

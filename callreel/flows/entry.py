@@ -61,6 +61,10 @@ class CallEntry:
     """File and line, for reports."""
     started_at: UnixMillis | None
     """None where no record told it: then the file's time less its length."""
+    answered_at: UnixMillis | None = None
+    """None where nobody answered, or no record told."""
+    clock_s: float = 0.0
+    """How coarse these times are: 1 where the record cuts them to whole seconds."""
     direction: Direction = Direction.UNKNOWN
     from_number: str = ""
     to_number: str = ""

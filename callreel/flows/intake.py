@@ -393,4 +393,6 @@ def _new_call(
         disposition=entry.disposition,
         linked_id=entry.linked_id,
         unique_id=entry.unique_id,
+        answered_at=entry.answered_at,
+        clock_s=entry.clock_s,
     )

@@ -27,7 +27,7 @@ from callreel.model import (
     SpanSource,
     UnixMillis,
 )
-from callreel.spans import Mask, covers, effective_spans, mask_on_frames
+from callreel.spans import MAX_POSITION_S, Mask, covers, effective_spans, mask_on_frames
 
 MAX_REASON = 500
 """Characters."""
@@ -340,8 +340,10 @@ def require_reason(reason: str) -> str:
 
 
 def _require_within(span: Span, recording: Recording) -> None:
-    if not 0 <= span.start_s < math.inf or math.isnan(span.end_s):
+    if not 0 <= span.start_s <= MAX_POSITION_S or math.isnan(span.end_s):
         raise BadRequest("start_s: must be a number of seconds, 0 or more.")
+    if MAX_POSITION_S < span.end_s < math.inf:
+        raise BadRequest("end_s: no recording is so long; null masks to its end.")
     if span.end_s <= span.start_s:
         raise BadRequest("end_s: must be behind start_s.")
     if recording.facts is not None and span.start_s >= recording.facts.duration_s:

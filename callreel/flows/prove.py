@@ -39,6 +39,8 @@ from callreel.spans import Mask, effective_spans, mask_on_frames
 from callreel.wire import iso_instant
 
 LOSSLESS = frozenset({"wav", "flac"})
+PROVEN = "masked"
+"""The verdict of a report that proves what it should."""
 WAIT_S = 86_400.0
 """How long a proof waits for a render; an hour of sound takes seconds."""
 
@@ -95,12 +97,12 @@ class Prover:
                 self._output(recording, facts, mask, spec, Path(folder) / str(number))
                 for number, spec in enumerate(_specs(facts))
             ]
-        proven = all(output["verdict"] == "masked" for output in outputs)
+        proven = all(output["verdict"] == PROVEN for output in outputs)
         document: dict[str, object] = {
             "callreel": __version__,
             "made_at": iso_instant(self._clock()),
             "made_by": actor,
-            "verdict": "masked" if proven else "NOT PROVEN",
+            "verdict": PROVEN if proven else "NOT PROVEN",
             "recording": {
                 "id": recording.id,
                 "datasource": recording.datasource,
@@ -115,7 +117,10 @@ class Prover:
                 "mask_revision": recording.mask_revision,
                 "fill": identity(recording.fill),
             },
-            "source_commitment": self._keys.commit_source(recording.sha256),
+            # To what came in, also where masks are burned in since.
+            "source_commitment": recording.source_commitment
+            or self._keys.commit_source(recording.sha256),
+            "burned_in": recording.source_commitment is not None,
             "spans": [
                 {
                     "id": each.id,
@@ -192,7 +197,7 @@ class Prover:
             "frames": measured.frames,
             "outside_dbfs": measured.outside_dbfs,
             "spans": [asdict(level) for level in measured.spans],
-            "verdict": "masked" if again == digest and exact else "NOT PROVEN",
+            "verdict": PROVEN if again == digest and exact else "NOT PROVEN",
         }
 
     def _with_other_speech(

@@ -11,6 +11,7 @@ from callreel.errors import BadInput
 from callreel.flows.entry import CallEntry, Result, SoundFile
 from callreel.importers.asterisk_rows import CdrRow, Rows
 from callreel.importers.fields import (
+    clock_of,
     direction_by_length,
     disposition_of,
     is_internal,
@@ -19,7 +20,7 @@ from callreel.importers.fields import (
 )
 from callreel.importers.items import Items, Problem
 from callreel.importers.monitor import MonitorTree, NamedRecording, base_stem
-from callreel.model import Direction
+from callreel.model import Direction, UnixMillis
 
 STANDARD_MONITOR = "/var/spool/asterisk/monitor"
 """Where Asterisk records unless told otherwise; names in records begin with it."""
@@ -112,6 +113,8 @@ def _entry(
         source_key=_key(row),
         origin=row.origin,
         started_at=started_at,
+        answered_at=_answered_at(row, options, answered=answered),
+        clock_s=clock_of(started_at),
         direction=direction,
         from_number=_caller_number(row),
         to_number=row.dst.strip(),
@@ -126,6 +129,23 @@ def _entry(
         audio=audio,
         missing=named.reason,
     )
+
+
+def _answered_at(row: CdrRow, options: AsteriskOptions, *, answered: bool) -> UnixMillis | None:
+    """When somebody answered; FreePBX's table tells only for how long they talked."""
+    if not answered:
+        return None
+    try:
+        if row.answer.strip():
+            return read_instant(row.answer, options.timezone, ("iso", "unix"))
+        rang_s = (read_duration(row.duration) or 0.0) - (read_duration(row.billsec) or 0.0)
+    except BadInput:
+        # Written as 0000-00-00 by some: it says nothing, and nothing rests on it.
+        return None
+    if not row.billsec.strip():
+        return None
+    started_at = read_instant(row.start, options.timezone, ("iso", "unix"))
+    return UnixMillis(started_at + round(rang_s * 1000))
 
 
 def _key(row: CdrRow) -> str:

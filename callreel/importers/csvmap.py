@@ -15,6 +15,7 @@ from typing import TextIO
 from callreel.errors import BadInput
 from callreel.flows.entry import DEFAULT_DATASOURCE, CallEntry, Result, SoundFile
 from callreel.importers.fields import (
+    clock_of,
     direction_by_length,
     disposition_of,
     read_direction,
@@ -255,6 +256,8 @@ def _entry(
         source_key=f"id:{key}" if key else f"row:{_row_hash(cells)}",
         origin=origin,
         started_at=started_at,
+        answered_at=_answered_at(field("answered_at"), mapping),
+        clock_s=clock_of(started_at),
         direction=direction,
         from_number=field("from"),
         to_number=field("to"),
@@ -268,6 +271,10 @@ def _entry(
         audio=audio,
         missing=missing,
     )
+
+
+def _answered_at(text: str, mapping: ImportMapping) -> UnixMillis | None:
+    return read_instant(text, mapping.timezone, mapping.time_formats) if text else None
 
 
 def _row_hash(cells: _Cells) -> str:

@@ -88,6 +88,11 @@ def read_instant(text: str, zone: tzinfo, formats: Sequence[str] = (_ISO,)) -> U
     raise BadInput(f"{text!r} is not a time in {' or '.join(formats)}")
 
 
+def clock_of(instant: UnixMillis | None) -> float:
+    """How coarse the clock of a record is, in seconds: 1 where it is cut to whole ones."""
+    return 1.0 if instant is not None and instant % 1000 == 0 else 0.0
+
+
 def _parsed(text: str, name: str) -> datetime | None:
     try:
         if name in {_UNIX, _UNIX_MS}:

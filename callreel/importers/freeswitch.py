@@ -11,6 +11,7 @@ from pathlib import Path
 from callreel.errors import BadInput
 from callreel.flows.entry import CallEntry, Result, SoundFile
 from callreel.importers.fields import (
+    clock_of,
     direction_by_length,
     disposition_of,
     is_internal,
@@ -117,6 +118,7 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
     ).strip()
     direction = _direction(row, from_number, to_number, options)
     named = _recording(row, uuid, tree, options)
+    started_at = _instant(row, "start", options.timezone)
     audio = None
     if tree is not None and named.name is not None:
         tree.use(named.name)
@@ -125,7 +127,9 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
         datasource=options.datasource,
         source_key=f"uuid:{uuid.lower()}",
         origin=row.origin,
-        started_at=_started_at(row, options.timezone),
+        started_at=started_at,
+        answered_at=_answered_at(row, options.timezone),
+        clock_s=clock_of(started_at),
         direction=direction,
         from_number=from_number,
         to_number=to_number,
@@ -147,20 +151,31 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
 _EPOCH = re.compile(r"[0-9]{1,18}")
 
 
-def _started_at(row: SwitchRow, zone: tzinfo) -> UnixMillis:
-    """The start; seconds since 1970 need no zone, so they come before the stamp."""
-    micros = row.first("start_uepoch")
+def _instant(row: SwitchRow, name: str, zone: tzinfo) -> UnixMillis:
+    """``start`` or ``answer``; seconds since 1970 need no zone, so they come before the stamp."""
+    micros = row.first(f"{name}_uepoch")
     if _EPOCH.fullmatch(micros) and int(micros):
         return read_instant(str(int(micros) / 1e6), zone, ("unix",))
-    epoch = row.first("start_epoch")
+    epoch = row.first(f"{name}_epoch")
     if _EPOCH.fullmatch(epoch) and int(epoch):
         return read_instant(epoch, zone, ("unix",))
-    return read_instant(row.first("start_stamp"), zone)
+    return read_instant(row.first(f"{name}_stamp"), zone)
+
+
+def _answered_at(row: SwitchRow, zone: tzinfo) -> UnixMillis | None:
+    if not _is_answered(row):
+        return None
+    try:
+        return _instant(row, "answer", zone)
+    except BadInput:
+        # Nothing rests on it but how exactly signals are placed.
+        return None
 
 
 def _is_answered(row: SwitchRow) -> bool:
-    # An answer time of 0 is how the epoch form writes "never".
-    return bool(row.first("answer_stamp")) or row.first("answer_epoch") not in {"", "0"}
+    # An answer time of 0 is how the epoch forms write "never".
+    times = (row.first("answer_epoch"), row.first("answer_uepoch"))
+    return bool(row.first("answer_stamp")) or any(time not in {"", "0"} for time in times)
 
 
 def _direction(

@@ -21,8 +21,9 @@ from callreel.importers.fields import read_direction, read_timezone
 from callreel.model import Direction, Disposition
 
 FIELDS = (
-    "id", "started_at", "duration_s", "direction", "from", "to", "extension", "channel",
-    "disposition", "linked_id", "datasource", "voicelocation", "voicefilename", "recording",
+    "id", "started_at", "answered_at", "duration_s", "direction", "from", "to", "extension",
+    "channel", "disposition", "linked_id", "datasource", "voicelocation", "voicefilename",
+    "recording",
 )  # fmt: skip
 """Keys of ``[columns]``."""
 

@@ -16,6 +16,7 @@ from datetime import tzinfo
 from callreel.errors import BadInput
 from callreel.importers.fields import MAX_DURATION_S, read_instant
 from callreel.model import Direction, Party, Span, UnixMillis
+from callreel.spans import MAX_POSITION_S
 
 FIELDS = (
     "datasource", "voicelocation", "voicefilename", "recording", "started_at", "duration_s",
@@ -27,8 +28,6 @@ MAX_BYTES = 1 << 20
 
 _SPAN_FIELDS = ("start_s", "end_s", "channel")
 _TEXT_MAX_CHARS = 256
-MAX_POSITION_S = 1e9
-"""Thirty years; whatever lies behind the end of a recording masks up to the end."""
 _MAX_SPANS = 10_000
 
 

@@ -61,7 +61,11 @@ def test_a_proof_is_written_and_checked(folder: Path, tmp_path: Path) -> None:
     report = tmp_path / "proofs" / f"proof-{recording}.json"
     assert "Proof of masking" in report.with_suffix(".html").read_text()
     assert run("prove", "--check", str(report), "--data", str(folder)).exit_code == 0
-    report.write_text(report.read_text().replace('"masked"', '"Masked"', 1))
+    whole = report.read_text()
+    report.write_text(whole.replace("{", '{"verdict": "masked by two auditors",', 1))
+    doubled = run("prove", "--check", str(report), "--data", str(folder))
+    assert (doubled.exit_code, "more than once" in doubled.stderr) == (2, True)
+    report.write_text(whole.replace('"masked"', '"Masked"', 1))
     changed = run("prove", "--check", str(report), "--data", str(folder))
     assert changed.exit_code == 2
     assert changed.stderr == (

@@ -97,6 +97,23 @@ def test_an_off_of_one_leg_does_not_end_what_another_has_masked(
     assert (span.start_s, span.end_s) == (9.5, late + 0.5)
 
 
+def test_a_leg_that_never_says_off_is_masked_to_the_end(database: Database) -> None:
+    """Hung up while muted, as the other leg goes on; its on is listed as unpaired."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", recording="r1", unique_id="7.1"))
+    one, other = Leg("s1", "7.1", None), Leg("s1", "7.2", "7.1")
+    say(database, one, 10)
+    say(database, other, 20)
+    say(database, one, 30, mute=False)
+    (span,) = found_call(database, "c1").masked_spans
+    assert (span.start_s, span.end_s) == (9.5, 60.0)
+    with database.read() as conn:
+        unpaired = unsettled.list_signals(
+            conn, ALL, states=frozenset({SignalState.UNPAIRED}), settled=None, limit=9, cursor=None
+        )
+    assert len(unpaired.items) == 1
+
+
 def test_an_off_may_come_from_another_leg_than_its_on(database: Database) -> None:
     """Whoever the call was transferred to ends the mask; nothing is unpaired."""
     with database.write() as conn:

@@ -54,6 +54,9 @@ class Painted:
         """A minute in milliseconds, true where nothing may be heard."""
         legs = self.legs[recording]
         begin = min(start for _, start, _ in legs)
+        # Of a sound that is shorter than its calls nobody knows when within them it began.
+        late_ms = max(0, max(start + length for _, start, length in legs) - begin - SOUND_MS)
+        before_ms = pad_ms + late_ms
         line = np.zeros(SOUND_MS, bool)
         for extension in EXTENSIONS:
             times = sorted(
@@ -68,21 +71,22 @@ class Painted:
                     )
                 }
             )
-            muted_since, quiet_until = None, None
+            muted: list[int] = []
+            quiet_until = None
             for moment, is_off in times:
                 if not is_off:
-                    muted_since = moment if muted_since is None else muted_since
+                    muted.append(moment)
                     continue
-                if muted_since is not None:
-                    paint(line, muted_since - pad_ms, moment + pad_ms)
+                if muted:
+                    paint(line, muted[0] - before_ms, moment + pad_ms)
                 elif quiet_until is None:
                     paint(line, 0, moment + pad_ms)
                 elif moment - quiet_until > REPEAT_WINDOW_S * 1000:
-                    paint(line, quiet_until - pad_ms, moment + pad_ms)
-                muted_since, quiet_until = None, moment
-            if muted_since is not None:
-                end = SOUND_MS if longest_ms is None else muted_since + longest_ms + pad_ms
-                paint(line, muted_since - pad_ms, end)
+                    paint(line, quiet_until - before_ms, moment + pad_ms)
+                muted, quiet_until = [], moment
+            for since in muted:
+                end = SOUND_MS if longest_ms is None else since + longest_ms + pad_ms
+                paint(line, since - before_ms, end)
         return line
 
 

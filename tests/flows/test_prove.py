@@ -84,6 +84,17 @@ def test_a_proof_covers_every_format_and_choice_of_channels(
     assert house.actions(masked)[-1] == ("recording.prove", "allowed")
 
 
+def test_after_burn_in_the_commitment_is_still_to_what_came_in(
+    house: House, masked: RecordingId
+) -> None:
+    """So that whoever kept the source can show which one it was."""
+    before = house.prover.prove(masked, actor="ann").document
+    assert house.burner.burn(masked, actor="ann", cause="command").done
+    after = house.prover.prove(masked, actor="ann").document
+    assert after["source_commitment"] == before["source_commitment"]
+    assert (before["burned_in"], after["burned_in"]) == (False, True)
+
+
 def test_a_changed_report_is_found_out(house: House, masked: RecordingId) -> None:
     """Any member: the signature covers the whole."""
     document = json.loads(json.dumps(house.prover.prove(masked, actor="ann").document))

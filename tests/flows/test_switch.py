@@ -76,6 +76,18 @@ def test_events_mask_the_call_whichever_comes_first(
     assert masked(landed, call.recording_id) == (Span(4.5, 9.5),)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_event_that_names_more_of_its_call_later_finds_it(
+    landed: Landed, make_entry: EntryMaker, order: tuple[int, int]
+) -> None:
+    """One form of the log holds the linked id, another does not; either may come first."""
+    (call,) = landed.take(spoken(landed, make_entry))
+    told = [event(5, linked_id=None), event(5)]
+    results = [take(landed, told[number])[0].result for number in order]
+    assert results.count(Result.NEW) == (2 if order == (0, 1) else 1)
+    assert masked(landed, call.recording_id) == (Span(4.5, 60.0),)
+
+
 def test_the_same_events_again_store_nothing(landed: Landed, make_entry: EntryMaker) -> None:
     """Also where another form of the log leaves the linked id out; nor is it audited again."""
     (call,) = landed.take(spoken(landed, make_entry))

@@ -45,6 +45,10 @@ MASTER = (
     '"2026-11-23 09:30:00","2026-11-23 09:30:05","2026-11-23 09:31:00",60,55,"ANSWERED",'
     f'"DOCUMENTATION","{CALLER}",""\n'
 )
+RANG = (
+    MASTER.replace("09:30:05", "09:30:12").replace("09:31:00", "09:31:12").replace("60,55", "72,60")
+)
+"""The same, but it rang for twelve seconds and was talked for sixty."""
 STATES = ("new", "changed", "already there", "waiting", "skipped")
 
 
@@ -148,9 +152,27 @@ def test_events_of_asterisk_mask_its_calls_whichever_comes_first(
     if first == "events":
         assert summed(run(data, *bring)) == {"new": 1}
     (call,) = calls(data)
-    assert call.masked_spans == (Span(4.5, 9.8),)
+    # The record is cut to whole seconds, so the recording may have begun one later.
+    assert call.masked_spans == (Span(3.5, 9.8),)
     assert summed(events(data, kind, path)) == {"already there": 2}
     assert calls(data) == (call,)
+
+
+def test_of_a_recording_since_the_answer_the_right_stretch_is_masked(
+    data: Path, tmp_path: Path, write_wav: WriteWav
+) -> None:
+    """The call rang for twelve seconds; sound of sixty is what was said since."""
+    (tmp_path / "Master.csv").write_text(RANG)
+    write_wav(tmp_path / "monitor" / f"in-x-20261123-093000-{CALLER}.wav", seconds=60)
+    run(data, "asterisk", tmp_path / "Master.csv", "--monitor", tmp_path / "monitor", "--utc")
+    path = tmp_path / "events"
+    told = ami("UserEvent", 32, UserEvent="mask") + ami("UserEvent", 40, UserEvent="unmask")
+    path.write_text(told)
+    assert events(data, "asterisk-ami", path).exit_code == 0
+    (call,) = calls(data)
+    (span,) = call.masked_spans
+    # 20 to 28 s of the sound, a second more before it since the record knows whole ones.
+    assert (span.start_s, span.end_s) == (18.5, 28.5)
 
 
 @pytest.mark.parametrize("first", ["call", "events"])
@@ -176,7 +198,7 @@ def test_events_of_freeswitch_mask_its_calls_whichever_comes_first(
     assert summed(events(data, "freeswitch", path)) == {"new": 3}
     if first == "events":
         assert summed(run(data, *bring)) == {"new": 1}
-    assert calls(data)[0].masked_spans == (Span(4.5, 9.5), Span(19.5, 60.0))
+    assert calls(data)[0].masked_spans == (Span(3.5, 9.5), Span(18.5, 60.0))
 
 
 def test_what_was_skipped_or_waits_is_listed(data: Path, tmp_path: Path) -> None:
