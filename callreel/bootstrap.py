@@ -227,6 +227,7 @@ def open_serving(settings: Settings) -> Serving:
             base.keys,
             sound,
             system_clock,
+            voicelocations=settings.server.own_voicelocations,
             max_streams=settings.server.max_streams,
             on_audit_failure=_log_audit_failure,
         ),

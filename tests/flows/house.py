@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ class House:
     folder: Path
     now: UnixMillis
     lost: list[Exception]
+    echo: Callable[[Collection[str]], Deliver]
+    """An Echo for some voicelocations."""
 
     def user(
         self, name: str = "crm", role: Role = Role.INTEGRATOR, reach: Scope = ALL
@@ -169,12 +171,24 @@ def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[Hous
         return made.now
 
     sound = Sound(keys, stores, cache, clock)
+
+    def echo(own: Collection[str]) -> Deliver:
+        return Deliver(
+            db,
+            keys,
+            sound,
+            clock,
+            voicelocations=own,
+            max_streams=2,
+            on_audit_failure=lost.append,
+        )
+
     prover = Prover(db, keys, sound, clock)
     made = House(
         db=db,
         keys=keys,
         issue=Issue(db, keys, sound, clock, "http://echo.example/"),
-        deliver=Deliver(db, keys, sound, clock, max_streams=2, on_audit_failure=lost.append),
+        deliver=echo(()),
         signals=Signals(db, keys, clock),
         masking=Masking(db, keys, clock),
         settling=Settling(db, keys, clock),
@@ -189,6 +203,7 @@ def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[Hous
         folder=tmp_path / "in",
         now=UnixMillis(START + 3_600_000),
         lost=lost,
+        echo=echo,
     )
     made.folder.mkdir()
     yield made

@@ -234,6 +234,19 @@ def test_a_file_in_place_is_served_while_its_bytes_are_the_imported_ones(house: 
         house.hear(house.ask(crm, recording))
 
 
+def test_an_echo_sends_the_voicelocations_that_are_its_own(house: House) -> None:
+    """A token for another node is refused like a forged one (contract.md 3.2)."""
+    recording = house.take("a", extension="2104", start_s=0)
+    issued = house.ask(house.user(), recording)
+    for own, is_sent in ((set(), True), ({"1"}, True), ({"1", "2"}, True), ({"2"}, False)):
+        house.deliver = house.echo(own)
+        if is_sent:
+            assert house.hear(issued)
+        else:
+            with pytest.raises(TokenRefused):
+                house.hear(issued)
+
+
 def test_a_token_is_judged_by_the_clock_of_who_serves(house: House) -> None:
     """59 s passes, 60 s is over, 6 s in the future is refused."""
     recording = house.take("a", extension="2104", start_s=0)
