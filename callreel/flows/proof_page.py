@@ -31,7 +31,8 @@ def page(document: Mapping[str, Any]) -> str:
         ("Length", f"{about['duration_s']:.3f} s, {about['frames']} frames"),
         ("Mask revision", about["mask_revision"]),
         ("Content version", about["content_version"]),
-        ("Commitment to the stored bytes", document["source_commitment"]),
+        ("Commitment to what came in", document["source_commitment"]),
+        ("Masks burned in", "yes" if document["burned_in"] else "no"),
         ("Made", f"{document['made_at']} by {document['made_by']}, {document['callreel']}"),
         ("Signature", document["signature"]),
     ]
