@@ -135,14 +135,14 @@ def pair_signals(
     for moment in sorted(moments, key=lambda m: (m.at, not m.mute, m.signal_id)):
         by_leg[moment.leg].hear((moment.at - recording_started_at) / 1000, moment)
     closed = [pair for leg in by_leg.values() for pair in leg.closed]
-    left_open = [leg.ons for leg in by_leg.values() if leg.ons]
+    left_open = [leg.opened for leg in by_leg.values() if leg.opened]
     left_over = sorted(
         (off, name is None or not leg.said_on) for name, leg in by_leg.items() for off in leg.offs
     )
     offs_s = sorted(at_s for leg in by_leg.values() for at_s in leg.offs_s)
     pairs = []
     for (at_s, off_id), ends_others in left_over:
-        begun = [ons for ons in left_open if ends_others and ons[0][0] <= at_s]
+        begun = [opened for opened in left_open if ends_others and opened[0][0] <= at_s]
         if begun:
             oldest = min(begun)
             left_open.remove(oldest)
@@ -150,11 +150,11 @@ def pair_signals(
         else:
             before = [each for each in offs_s if each < at_s]
             pairs.append(_padded(before[-1] if before else 0.0, at_s, None, off_id, rules))
-    for ons, (at_s, off_id) in closed:
-        start_s, on_id = next((on for on in ons if on[1] not in given_up), ons[0])
+    for opened, (at_s, off_id) in closed:
+        start_s, on_id = next((on for on in opened if on[1] not in given_up), opened[0])
         pairs.append(_padded(start_s, at_s, on_id, off_id, rules))
-    for ons in left_open:
-        pairs += _open_pairs(ons, rules, given_up)
+    for opened in left_open:
+        pairs += _open_pairs(opened, rules, given_up)
     return sorted(pairs, key=lambda pair: (pair.span.start_s, pair.span.end_s))
 
 
@@ -168,7 +168,7 @@ class _Leg:
     def __init__(self) -> None:
         self.closed: list[tuple[list[_At], _At]] = []
         """Every "on" since the off before, and the off that ended them."""
-        self.ons: list[_At] = []
+        self.opened: list[_At] = []
         """Those that nothing ended."""
         self.offs: list[_At] = []
         """Those that ended nothing and are no repeat."""
@@ -180,19 +180,21 @@ class _Leg:
         """Take the next signal."""
         if moment.mute:
             self.said_on = True
-            self.ons.append((at_s, moment.signal_id))
+            self.opened.append((at_s, moment.signal_id))
             return
-        if self.ons:
-            self.closed.append((self.ons, (at_s, moment.signal_id)))
-            self.ons = []
+        if self.opened:
+            self.closed.append((self.opened, (at_s, moment.signal_id)))
+            self.opened = []
         elif not self.offs_s or at_s - self.offs_s[-1] > REPEAT_WINDOW_S:
             self.offs.append((at_s, moment.signal_id))
         self.offs_s.append(at_s)
 
 
-def _open_pairs(ons: Sequence[_At], rules: SpanRules, given_up: Container[str]) -> list[PairedSpan]:
+def _open_pairs(
+    opened: Sequence[_At], rules: SpanRules, given_up: Container[str]
+) -> list[PairedSpan]:
     """What "on" masks that no "off" ends: with a maximum each one for itself, else the first."""
-    left = [on for on in ons if on[1] not in given_up]
+    left = [on for on in opened if on[1] not in given_up]
     if rules.max_span_s is None:
         return [_padded(at_s, math.inf, on_id, None, rules) for at_s, on_id in left[:1]]
     return [_padded(at_s, at_s + rules.max_span_s, on_id, None, rules) for at_s, on_id in left]

@@ -1,12 +1,21 @@
 """The codecs of stored sound, by name: the names in ``SourceFacts.codec``.
 
-A decoder with a memory lets sound in a span colour some frames behind it (threats.md T17), so the
-mask is lengthened by so many. Measured by putting other blocks into a stretch of a recording and
-counting the frames behind the stretch that change; ``tests/audio/reading/test_memory.py`` does it
-again. The longest found in speech and noise, before rounding up: GSM 224 ms, G.722 381 ms, Opus
-460 ms (SILK and CELT; behind 240 ms it is one bit). MP3 and Vorbis have a hard bound instead: MP3
-two windows of 512 and one of 1152 samples, Vorbis half of its longest block, 8192 samples.
-IMA ADPCM forgets everything at the next block.
+A codec with a memory spreads a sound over its neighbours (threats.md T17), so the mask is
+lengthened by so many frames on both sides. ``tests/audio/test_codec_memory.py`` puts other packets
+under spans and finds not one frame outside the mask changed.
+
+Before a span: a block or window that holds its first sample began earlier. GSM 160 frames (320 in
+WAV), G.722 two, Opus 120 ms and the 6.5 ms that its encoder looks ahead; MP3 and Vorbis as below.
+
+Behind it, MP3 and Vorbis have a bound. A frame of MP3 is heard for 2208 samples at most: two
+granules of 576, of which each overlaps the next, and 480 more of the filter bank of 512 taps
+(ISO/IEC 11172-3, 2.4.3.4); 1632 with one granule. A block of Vorbis is heard for its own length,
+8192 at most (Vorbis I specification, 4.2.2). IMA ADPCM forgets everything at the next block, and
+tells nothing before it: that its mask begins a block early is the price of one rule for all.
+
+GSM, G.722 and Opus have none, in speech neither: ``decoders/withheld.py`` keeps from their decoders
+what is masked. What is masked behind a span is the time that they take to find their way back.
+Measured with speech: GSM 224 ms, G.722 381 ms, Opus 240 ms until what is left is faint.
 
 What an encoder remembered while the call was recorded is in the stored bytes and is not meant here.
 """
@@ -25,9 +34,9 @@ class Codec:
     sample_bytes: int = 0
     """Bytes of one sample where every sample stands for itself; 0 where a library decodes."""
     memory_s: float = 0.0
-    """How long the decoder remembers, in seconds, where it fades."""
+    """How long a decoder takes to find its way back, in seconds, where it may never forget."""
     memory_frames: int = 0
-    """How far it remembers, in frames, where that has a bound."""
+    """How far a sound is spread, in frames, where that has a bound."""
     forgets_at_block: bool = False
     """Whether it remembers to the end of the block and no further."""
 
@@ -46,13 +55,13 @@ CODECS = {
     "g722": Codec("G.722", memory_s=0.5),
     "mp3": Codec("MP3", memory_frames=2304),
     "opus": Codec("Opus", memory_s=0.5),
-    "vorbis": Codec("Vorbis", memory_frames=4096),
+    "vorbis": Codec("Vorbis", memory_frames=8192),
     "flac": Codec("FLAC"),
 }
 
 
 def memory_frames(codec: str, rate_hz: int, block_frames: int = 0) -> int:
-    """How many frames behind a span must be masked with it.
+    """How many frames before a span, and how many behind it, must be masked with it.
 
     Args:
         codec: A name from the table.

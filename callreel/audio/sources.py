@@ -15,8 +15,10 @@ from callreel.audio.decoders.linear import LinearSource
 from callreel.audio.decoders.onward import OnwardSource
 from callreel.audio.decoders.seeking import SeekingSource
 from callreel.audio.decoders.sndfile import SndfileDecoder
+from callreel.audio.decoders.withheld import withheld
 from callreel.audio.reader import ByteReader
 from callreel.model import SourceFacts
+from callreel.spans import Mask
 
 _SEEKING = frozenset({"flac", "ima_adpcm"})
 
@@ -59,16 +61,20 @@ class StoredSource(Source, Protocol):
         """
 
 
-def open_source(reader: ByteReader, facts: SourceFacts) -> Source:
+def open_source(reader: ByteReader, facts: SourceFacts, mask: Mask | None = None) -> Source:
     """Open a recording for reading.
 
     Args:
         reader: Its bytes; must stay open until the source is closed, and its owner closes it.
         facts: What ``audio/probe.py`` found about these very bytes.
+        mask: What is going to be masked, so that no decoder remembers it; whoever serves a
+            recording must give it. The sound is not masked yet: that is the obfuscator's part.
 
     Raises:
         Unplayable: Its codec needs an optional library that is not installed.
     """
+    if mask is not None:
+        reader = withheld(reader, facts, mask)
     if CODECS[facts.codec].sample_bytes:
         return LinearSource(reader, facts)
     if facts.codec in _SEEKING:

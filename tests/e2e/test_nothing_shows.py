@@ -32,10 +32,14 @@ from callreel.flows.manifest import Manifest
 from callreel.model import AudioSpec, OutputChannels, Party, RecordingId, Role, Span
 from callreel.spans import Mask, mask_on_frames
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
+from tests.audio.test_codec_memory import LOSSY, PREDICTING
+from tests.audio.test_codec_memory import twins as packet_twins
 from tests.counts import FULL, Shown
 from tests.flows.house import ALL, START, House, open_house
 
 PAIRS = 500 if FULL else 20
+LOSSY_SHARE = 0.3
+"""Of pairs that are stored as MP3, Opus, GSM and the like."""
 RATE_HZ = 8000
 PASSWORD = "a password that is long enough"  # of a test
 FORMATS = ("wav", "wav-ulaw", "wav-alaw", "mp3", "opus", "flac", "m4a", "webm")
@@ -105,6 +109,8 @@ class SameChance:
 
 def pair_of_sounds(draw: random.Random) -> tuple[bytes, bytes, str, tuple[Span, ...]]:
     """Two files that differ only where they are masked, their extension, and the spans."""
+    if draw.random() < LOSSY_SHARE:
+        return lossy_pair(draw)
     channels, frames = draw.choice([1, 2]), draw.randrange(900, 5000)
     noise = np.random.default_rng(draw.randrange(1 << 30))
     one = noise.integers(-9000, 9000, (frames, channels)).astype(np.int16)
@@ -122,6 +128,15 @@ def pair_of_sounds(draw: random.Random) -> tuple[bytes, bytes, str, tuple[Span, 
         for start, end in intervals:
             other[start:end, channel] = noise.integers(-32768, 32768, end - start)
     return _file(one, kind), _file(other, kind), kind, spans
+
+
+def lossy_pair(draw: random.Random) -> tuple[bytes, bytes, str, tuple[Span, ...]]:
+    """The same of a codec that loses something: other packets wherever they tell of the span."""
+    case = draw.choice(LOSSY)
+    place, length = draw.uniform(0, 1), draw.randrange(1, case.rate_hz // 4)
+    kind = draw.choice(["voices", "hushed", "steady"])
+    one, two, span = packet_twins(case, kind, draw.randrange(10**6), place, length)
+    return one.data, two.data, case.name.partition(".")[2], (span,)
 
 
 def _file(samples: np.ndarray, kind: str) -> bytes:
@@ -288,6 +303,11 @@ def one_channel_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as
     return clear_extents(Mask(mask.channels[:1]), stored)
 
 
+def nothing_withheld(reader: Any, *_: Any) -> Any:  # noqa: ANN401  # as withheld
+    """A decoder remembers what is masked."""
+    return reader
+
+
 @pytest.mark.parametrize(
     ("module", "name", "fault"),
     [
@@ -295,6 +315,7 @@ def one_channel_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as
         ("masked", "obfuscate", one_frame_less),
         ("pipeline", "clear_extents", nothing_held_back),
         ("pipeline", "clear_extents", one_channel_held_back),
+        ("sources", "withheld", nothing_withheld),
     ],
 )
 def test_a_masking_call_that_is_taken_away_is_noticed(
@@ -308,5 +329,8 @@ def test_a_masking_call_that_is_taken_away_is_noticed(
     require_same_people(twins)
     chance = SameChance(monkeypatch)
     monkeypatch.setattr(f"callreel.audio.{module}.{name}", fault)
+    if name == "withheld":
+        monkeypatch.setattr("tests.e2e.test_nothing_shows.LOSSY_SHARE", 1.0)
+        monkeypatch.setattr("tests.e2e.test_nothing_shows.LOSSY", PREDICTING)
     draw = random.Random(11)  # noqa: S311  # the same pairs
     assert any(differences(twins, chance, pair, draw)[1] for pair in range(PAIRS))

@@ -12,6 +12,7 @@ from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
 from callreel.model import Span
+from callreel.spans import mask_on_frames
 from tests.audio.writing.decoding import decoded
 from tests.audio.writing.sounds import FORMATS, filled, rendered, spec, voice, whole
 
@@ -32,23 +33,30 @@ class Bytes:
 def test_stored_sound_comes_out_masked_whatever_its_codec(
     cache: RenderCache, tmp_path: Path, stored: str
 ) -> None:
-    """What we write is what we can read: outside the span the source, inside the tone, and behind
-    it for as long as the decoder remembers.
+    """What we write is what we can read: outside the span the source, inside the tone, and around
+    it as far as the codec spreads a sound.
     """
     data = rendered(voice(40000, 2), (), spec(stored), tmp_path / "stored")
     reader = Bytes(data)
     facts = probe(reader, f"call.{stored[:3]}")
     rate = facts.rate_hz
-    source = open_source(reader, facts)
+    mask = mask_on_frames(
+        [Span(1.0, 3.0)],
+        rate_hz=rate,
+        frames=facts.frames,
+        channels=facts.channels,
+        memory_frames=facts.memory_frames,
+    )
+    source = open_source(reader, facts, mask)
     wanted = source.read(0, facts.frames).samples.copy()
     source.close()
-    end = 3 * rate + facts.memory_frames
+    start, end = rate - facts.memory_frames, 3 * rate + facts.memory_frames
     flags = np.zeros(wanted.shape, bool)
-    flags[rate:end] = True
-    wanted[rate:end] = filled(flags, rate)[rate:end]
+    flags[start:end] = True
+    wanted[start:end] = filled(flags, rate)[start:end]
     for name in FORMATS:
         file = open_output(
-            lambda: open_source(reader, facts),
+            lambda: open_source(reader, facts, mask),
             facts,
             [Span(1.0, 3.0)],
             spec(name),
