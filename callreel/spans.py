@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise, takewhile
 
-from callreel.model import Party, Span, UnixMillis
+from callreel.model import Party, SourceFacts, Span, UnixMillis
 
 Interval = tuple[int, int]
 """Half-open, in frames."""
@@ -222,6 +222,17 @@ class Mask:
         intervals = self.channels[channel]
         first = bisect_right(intervals, start, key=lambda interval: interval[1])
         return list(takewhile(lambda interval: interval[0] < stop, islice(intervals, first, None)))
+
+
+def mask_of(spans: Iterable[Span], facts: SourceFacts) -> Mask:
+    """As ``mask_on_frames``, for a sound of which the facts are known."""
+    return mask_on_frames(
+        spans,
+        rate_hz=facts.rate_hz,
+        frames=facts.frames,
+        channels=facts.channels,
+        memory_frames=facts.memory_frames,
+    )
 
 
 def mask_on_frames(

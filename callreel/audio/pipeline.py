@@ -23,7 +23,7 @@ from callreel.audio.sources import Source, StoredSource
 from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
 from callreel.errors import Unplayable
 from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
-from callreel.spans import Mask, mask_on_frames
+from callreel.spans import Mask, mask_of
 
 _RATES = {
     "mp3": mp3.RATES,
@@ -66,7 +66,7 @@ def open_output(
             format that has no file without sound.
     """
     require_available(spec.format)
-    mask = _mask(spans, facts)
+    mask = mask_of(spans, facts)
     if FORMATS[spec.format].size_known:
         source = open_source()
         try:
@@ -103,7 +103,7 @@ def open_peaks(
 
     Args and Raises: as ``open_output``; a recording without sound has peaks, though none in number.
     """
-    mask = _mask(spans, facts)
+    mask = mask_of(spans, facts)
 
     def render(path: Path, tick: Tick) -> list[int]:
         source = open_source()
@@ -116,16 +116,6 @@ def open_peaks(
             source.close()
 
     return cache.get(identity, render)
-
-
-def _mask(spans: Sequence[Span], facts: SourceFacts) -> Mask:
-    return mask_on_frames(
-        spans,
-        rate_hz=facts.rate_hz,
-        frames=facts.frames,
-        channels=facts.channels,
-        memory_frames=facts.memory_frames,
-    )
 
 
 def output_size(facts: SourceFacts, spec: AudioSpec) -> int:

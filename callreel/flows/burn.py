@@ -27,7 +27,7 @@ from callreel.errors import CallreelError, Conflict, NotFound, Unavailable
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.sound import Sound
 from callreel.model import AudioSpec, Clock, Recording, RecordingId, Scope, SourceFacts, UnixMillis
-from callreel.spans import mask_on_frames
+from callreel.spans import mask_of
 from callreel.store.base import Handle, ObjectInfo, ObjectUnreadable, Store
 
 if TYPE_CHECKING:
@@ -218,13 +218,7 @@ class Burner:
         info: ObjectInfo,
     ) -> SourceFacts:
         """Read the new sound back before the old is given up: it must be the old one, masked."""
-        mask = mask_on_frames(
-            recording.spans,
-            rate_hz=facts.rate_hz,
-            frames=facts.frames,
-            channels=facts.channels,
-            memory_frames=facts.memory_frames,
-        )
+        mask = mask_of(recording.spans, facts)
         with _opened(store, info.key) as handle:
             # What is masked stays as long as it was, though the new codec remembers nothing.
             found = replace(

@@ -25,7 +25,6 @@ from callreel.flows.proof_page import page
 from callreel.flows.prove import Prover
 from callreel.flows.sound import Sound
 from callreel.model import AudioSpec, Call, Clock, Recording, RecordingId, Scope
-from callreel.spans import effective_spans, mask_on_frames
 from callreel.wire import iso_instant
 
 TRIES = 3
@@ -261,13 +260,6 @@ class Exporter:
         proof: str | None,
     ) -> Item:
         facts = self._sound.require_servable(recording)
-        mask = mask_on_frames(
-            recording.spans,
-            rate_hz=facts.rate_hz,
-            frames=facts.frames,
-            channels=facts.channels,
-            memory_frames=facts.memory_frames,
-        )
         return {
             "recording_id": recording.id,
             "file": file,
@@ -281,7 +273,7 @@ class Exporter:
             "mask_revision": recording.mask_revision,
             "masked_spans": [
                 {"start_s": span.start_s, "end_s": span.end_s, "channel": span.channel}
-                for span in effective_spans(mask, facts.rate_hz)
+                for span in self._sound.shown_spans(recording, facts)
             ],
             "calls": [
                 {

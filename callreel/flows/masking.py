@@ -27,7 +27,7 @@ from callreel.model import (
     SpanSource,
     UnixMillis,
 )
-from callreel.spans import MAX_POSITION_S, Mask, covers, effective_spans, mask_on_frames
+from callreel.spans import MAX_POSITION_S, Mask, covers, effective_spans, mask_of
 
 MAX_REASON = 500
 """Characters."""
@@ -270,13 +270,7 @@ def is_narrower(before: Recording, after: Recording) -> bool:
 def _mask(recording: Recording) -> Mask:
     facts = recording.facts
     assert facts is not None  # noqa: S101  # the callers look first
-    return mask_on_frames(
-        recording.spans,
-        rate_hz=facts.rate_hz,
-        frames=facts.frames,
-        channels=facts.channels,
-        memory_frames=facts.memory_frames,
-    )
+    return mask_of(recording.spans, facts)
 
 
 def _effective(recording: Recording) -> tuple[Span, ...]:

@@ -35,7 +35,7 @@ from callreel.model import (
     Scope,
     SourceFacts,
 )
-from callreel.spans import Mask, effective_spans, mask_on_frames
+from callreel.spans import Mask, effective_spans, mask_of
 from callreel.wire import iso_instant
 
 LOSSLESS = frozenset({"wav", "flac"})
@@ -85,13 +85,7 @@ class Prover:
                 raise NotFound("There is no such recording.")
             stored = masks.stored_spans(conn, recording_id)
         facts = self._sound.require_servable(recording)
-        mask = mask_on_frames(
-            recording.spans,
-            rate_hz=facts.rate_hz,
-            frames=facts.frames,
-            channels=facts.channels,
-            memory_frames=facts.memory_frames,
-        )
+        mask = mask_of(recording.spans, facts)
         with tempfile.TemporaryDirectory(prefix="callreel-proof-") as folder:
             outputs = [
                 self._output(recording, facts, mask, spec, Path(folder) / str(number))

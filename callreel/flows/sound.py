@@ -33,7 +33,7 @@ from callreel.model import (
     SourceFacts,
     Span,
 )
-from callreel.spans import Mask, effective_spans, mask_on_frames
+from callreel.spans import effective_spans, mask_of
 from callreel.store.base import Handle, ObjectMissing, ObjectUnreadable, Store
 
 _CHUNK_BYTES = 1 << 20
@@ -104,7 +104,7 @@ class Sound:
 
     def shown_spans(self, recording: Recording, facts: SourceFacts) -> tuple[Span, ...]:
         """The effective list, as everybody sees it."""
-        return effective_spans(_mask_of(recording, facts), facts.rate_hz)
+        return effective_spans(mask_of(recording.spans, facts), facts.rate_hz)
 
     def etag(self, recording: Recording, spec: AudioSpec) -> str:
         """The entity tag of an output; needs no sound. Source: contract.md 3.4."""
@@ -204,7 +204,7 @@ class Sound:
         if facts is None:
             raise Unplayable(recording.reason or "The stored file cannot be decoded.")
         self._require_sealed(recording)
-        mask = _mask_of(recording, facts)
+        mask = mask_of(recording.spans, facts)
         source = self.open_source(recording, facts)
         try:
             yield MaskedSound(source, mask, OutputChannels.BOTH, Fill("silence"))
@@ -232,7 +232,7 @@ class Sound:
             raise _store_away(error) from error
         try:
             self._require_same_bytes(recording, store, handle)
-            mask = _mask_of(recording, facts)
+            mask = mask_of(recording.spans, facts)
             return _held(open_source(handle, facts, mask), handle)
         except ObjectUnreadable as error:
             handle.close()
@@ -279,16 +279,6 @@ class Sound:
             f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
             f"{spec.format}-{spec.channels.value}-{version}"
         )
-
-
-def _mask_of(recording: Recording, facts: SourceFacts) -> Mask:
-    return mask_on_frames(
-        recording.spans,
-        rate_hz=facts.rate_hz,
-        frames=facts.frames,
-        channels=facts.channels,
-        memory_frames=facts.memory_frames,
-    )
 
 
 def _store_away(error: ObjectUnreadable) -> Unavailable:

@@ -16,12 +16,15 @@ def sent(name: str, value: str) -> list[tuple[bytes, bytes]]:
     started: list[Message] = []
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        """What an application says."""
         await Response(headers={name: value})(scope, receive, send)
 
     async def receive() -> Message:
+        """Nobody says anything."""
         raise AssertionError("nobody reads")
 
     async def send(message: Message) -> None:  # the shape of ASGI
+        """Keeps what is said."""
         started.append(message)
 
     application = FixedHeaders(answer, {"cache-control": "no-store"})
