@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
 from callreel.audio.dtmf import key_spans
-from callreel.db import audit, calls, changes, key_presses, masks
+from callreel.db import audit, calls, changes, directory, key_presses, masks
 from callreel.db.database import Database
 from callreel.errors import CallreelError, NotFound, Unavailable
 from callreel.flows.sound import Sound
@@ -87,10 +87,11 @@ class KeyFinder:
         for _ in range(TRIES):
             with self._db.read() as conn:
                 recording = calls.find_recording(conn, _EVERYTHING, recording_id)
-            if recording is None:
-                raise NotFound("There is no such recording.")
+                if recording is None:
+                    raise NotFound("There is no such recording.")
+                pad_s = directory.ensure_datasource(conn, recording.datasource).pad_s
             with self._sound.silenced(recording) as sound:
-                spans = key_spans(sound)
+                spans = key_spans(sound, pad_s)
             searched = self._store(recording, spans, actor)
             if searched is not None:
                 return searched

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from callreel.audio.dtmf import JOIN_S, PAD_S, key_spans
+from callreel.audio.dtmf import JOIN_S, LEAST_PAD_S, key_spans
 from tests.audio.labelled_keys import KINDS, Heard, Kind, key, pressed, speech
 from tests.counts import FULL, Shown
 
@@ -24,7 +24,7 @@ LEAST = {
 
 def covered(sound: np.ndarray, places: list[tuple[float, float]], rate_hz: int = 8000) -> float:
     """The share of keys that would be masked whole."""
-    spans = key_spans(Heard(sound, rate_hz))
+    spans = key_spans(Heard(sound, rate_hz), 0.0)
     whole = [
         any(span.start_s <= start and end <= span.end_s for span in spans) for start, end in places
     ]
@@ -37,8 +37,8 @@ def test_keys_are_found(name: str, shown: Shown, monkeypatch: pytest.MonkeyPatch
     sound, places = pressed(KINDS[name], COUNT, seed=len(name))
     assert covered(sound, places) >= 0.94
     monkeypatch.setattr("callreel.audio.dtmf.JOIN_S", 0.0)
-    monkeypatch.setattr("callreel.audio.dtmf.PAD_S", 0.0)
-    found = key_spans(Heard(sound))
+    monkeypatch.setattr("callreel.audio.dtmf.LEAST_PAD_S", 0.0)
+    found = key_spans(Heard(sound), 0.0)
     hits = [any(s.start_s < end and s.end_s > start for s in found) for start, end in places]
     false = [s for s in found if not any(s.start_s < b and s.end_s > a for a, b in places)]
     for hit in hits:
@@ -58,7 +58,7 @@ def test_speech_and_noise_are_not_keys(shown: Shown) -> None:
     others = [speech(), ringing, busy, one_tone, noise]
     found = 0
     for other in others:
-        found += len(key_spans(Heard(np.clip(other, -32768, 32767).astype(np.int16))))
+        found += len(key_spans(Heard(np.clip(other, -32768, 32767).astype(np.int16)), 0.0))
     for _ in range(found):
         shown.one("stretches of speech or noise taken for keys")
     assert found <= 1
@@ -71,10 +71,10 @@ def test_either_channel_is_searched_at_any_rate(rate_hz: int, channel: int) -> N
     sound, places = pressed(Kind(), 3, seed=rate_hz, rate_hz=rate_hz)
     both = np.zeros((len(sound) + 1, 2), np.int16)
     both[1:, channel] = sound[:, 0]
-    (span,) = key_spans(Heard(both, rate_hz))
+    (span,) = key_spans(Heard(both, rate_hz), 0.0)
     assert span.channel is None
-    assert span.start_s == pytest.approx(places[0][0] - PAD_S, abs=0.03)
-    assert span.end_s == pytest.approx(places[-1][1] + PAD_S, abs=0.03)
+    assert span.start_s == pytest.approx(places[0][0] - LEAST_PAD_S, abs=0.03)
+    assert span.end_s == pytest.approx(places[-1][1] + LEAST_PAD_S, abs=0.03)
 
 
 @pytest.mark.parametrize("after_s", np.linspace(9.7, 10.1, 9).tolist())
@@ -84,9 +84,9 @@ def test_a_key_is_found_wherever_the_sound_is_cut_for_reading(after_s: float) ->
     lead = np.zeros(round(after_s * 8000))
     tone = key(draw, Kind(held_s=(0.05, 0.05)))
     sound = np.concatenate([lead, tone, np.zeros(4000)]).astype(np.int16)
-    (span,) = key_spans(Heard(sound))
-    assert span.start_s + PAD_S == pytest.approx(after_s, abs=0.015)
-    assert span.end_s - PAD_S == pytest.approx(after_s + 0.05, abs=0.015)
+    (span,) = key_spans(Heard(sound), 0.0)
+    assert span.start_s + LEAST_PAD_S == pytest.approx(after_s, abs=0.015)
+    assert span.end_s - LEAST_PAD_S == pytest.approx(after_s + 0.05, abs=0.015)
 
 
 def test_keys_close_together_are_one_stretch() -> None:
@@ -95,7 +95,7 @@ def test_keys_close_together_are_one_stretch() -> None:
     parts: list[np.ndarray] = []
     for pause_s in (1.0, JOIN_S - 0.2, JOIN_S + 0.8, 0.1):
         parts += [np.zeros(round(pause_s * 8000)), key(draw, Kind(held_s=(0.1, 0.1)))]
-    spans = key_spans(Heard(np.concatenate(parts).astype(np.int16)))
+    spans = key_spans(Heard(np.concatenate(parts).astype(np.int16)), 0.0)
     assert len(spans) == 2
     # The last key is held to the last frame: nothing is masked beyond it.
     assert spans[1].end_s == pytest.approx(sum(map(len, parts)) / 8000)
@@ -104,10 +104,10 @@ def test_keys_close_together_are_one_stretch() -> None:
 @pytest.mark.parametrize("frames", [0, 1, 204, 205, 206])
 def test_a_recording_that_is_hardly_there_holds_no_keys(frames: int) -> None:
     """Shorter than a window, or just as long."""
-    assert key_spans(Heard(np.full((frames, 1), 900, np.int16))) == ()
+    assert key_spans(Heard(np.full((frames, 1), 900, np.int16)), 0.0) == ()
 
 
 def test_a_rate_that_cannot_hold_a_key_is_not_searched() -> None:
     """Its high tones would lie beyond half the rate."""
     sound, _ = pressed(Kind(), 2, seed=1)
-    assert key_spans(Heard(sound, 3000)) == ()
+    assert key_spans(Heard(sound, 3000), 0.0) == ()
