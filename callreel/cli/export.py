@@ -121,7 +121,8 @@ def _export(
     """Write them; gives how many could not be."""
     failed = 0
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Masked or not, it is other people talking.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Manifest(folder) as manifest:
             for recording_id in chosen:
                 item = exporter.export(recording_id, order, folder, manifest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from callreel.errors import CallreelError, MaskChanged
+from callreel.errors import MaskChanged
 from callreel.flows.deliver import Delivery
 from callreel.web.threads import Threads
 
@@ -62,8 +62,7 @@ class MaskWatch:
             asked = dict(self._waiting)
             try:
                 changed = await self._threads.run(self._changed, asked.keys())
-            except CallreelError:
-                # The database is away: nobody knows what must not be heard.
+            except Exception:  # noqa: BLE001  # whatever it is, nobody knows what must not be heard
                 changed = asked.keys()
             for delivery in changed:
                 if not asked[delivery].done():

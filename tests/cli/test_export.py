@@ -57,6 +57,7 @@ def test_all_that_is_found_is_exported_and_can_be_checked(data: Path, tmp_path: 
     assert sorted((out / "SHA256SUMS").read_text().splitlines()) == sorted(lines)
     items = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert sorted(item["error"] is None for item in items) == [False, True, True]
+    assert out.stat().st_mode & 0o077 == 0
     assert run(*wanted).stdout == done.stdout
 
 

@@ -135,7 +135,11 @@ def test_a_mask_stops_a_slow_reader_with_little_on_its_way(
     wait_until(lambda: backstage.deliver.open_now == 0)
 
 
-@pytest.mark.parametrize("change", [True, Unavailable("Away.")], ids=["a mask", "no database"])
+@pytest.mark.parametrize(
+    "change",
+    [True, Unavailable("Away."), RuntimeError("boom")],
+    ids=["a mask", "no database", "a fault of ours"],
+)
 def test_a_mask_ends_what_waits_for_a_reader_that_paused(
     live_echo: Live, backstage: Backstage, change: bool | Exception
 ) -> None:
