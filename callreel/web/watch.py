@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
+import structlog
+
 from callreel.errors import MaskChanged
 from callreel.flows.deliver import Delivery
 from callreel.web.threads import Threads
+
+log = structlog.get_logger("callreel.watch")
 
 LOOK_S = 0.25
 """Between two looks; whoever takes what is sent within this time is not looked after."""
@@ -62,7 +66,9 @@ class MaskWatch:
             asked = dict(self._waiting)
             try:
                 changed = await self._threads.run(self._changed, asked.keys())
-            except Exception:  # noqa: BLE001  # whatever it is, nobody knows what must not be heard
+            except Exception:
+                # Whatever it is, nobody knows now what must not be heard.
+                log.exception("mask watch")
                 changed = asked.keys()
             for delivery in changed:
                 if not asked[delivery].done():
