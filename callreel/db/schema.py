@@ -197,6 +197,7 @@ call_records = Table(
     Column("directory_user_id", Text, ForeignKey("directory_users.id")),
     Column("channel_id", Text, ForeignKey("channels.id")),
     Column("disposition", Text, nullable=False),
+    Column("caller_name", Text, nullable=False, server_default=""),
     Column("unique_id", Text),
     Column("linked_id", Text),
     Column("created_at", BigInteger, nullable=False),

@@ -6,15 +6,30 @@ however many come in meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    exists,
+    literal,
+    or_,
+    select,
+)
 
 from callreel.db import cursor as place
 from callreel.db.masks import is_current
+from callreel.db.people_schema import notes
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
-from callreel.db.schema import call_records, recordings, spans
-from callreel.model import Call, Direction, Scope, UnixMillis
+from callreel.db.schema import call_records, directory_users, recordings, spans
+from callreel.db.terms import Term, matches, meets
+from callreel.model import Call, Direction, Disposition, Scope, UnixMillis
 from callreel.spans import WHOLE_FRAME
 
 # Instant and id of a call; 18 digits fit the column, and no database holds a NUL in a text.
@@ -40,6 +55,16 @@ class CallFilter:
     """Whether something in it is masked."""
     proposed: bool | None = None
     """Whether something in it is proposed to be masked."""
+    terms: tuple[Term, ...] = ()
+    """What was typed into the search field; all of them hold."""
+    site_id: str | None = None
+    group_id: str | None = None
+    disposition: Disposition | None = None
+    at_least_s: float | None = None
+    """Of the call, in seconds."""
+    at_most_s: float | None = None
+    noted: bool | None = None
+    """Whether somebody wrote a note about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +74,23 @@ class CallPage:
     items: tuple[Call, ...]
     next: str | None
     """The cursor of the next page; None at the end."""
+
+
+class Order(StrEnum):
+    """How a list is sorted; each has an index or reads what the filter leaves."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    LONGEST = "longest"
+    SHORTEST = "shortest"
+
+
+_ORDERS = {
+    Order.NEWEST: ("started_at", True),
+    Order.OLDEST: ("started_at", False),
+    Order.LONGEST: ("duration_s", True),
+    Order.SHORTEST: ("duration_s", False),
+}
 
 
 def search_calls(
@@ -68,60 +110,118 @@ def search_calls(
 
     Cost: one query for the rows and one for their spans, whatever the page.
     """
-    query = select_calls().where(in_scope(scope), *_conditions(wanted))
-    if cursor is not None:
-        started_at, call_id = place.read(cursor)
-        query = query.where(
-            or_(
-                call_records.c.started_at < started_at,
-                and_(call_records.c.started_at == started_at, call_records.c.id < call_id),
-            )
-        )
-    query = query.order_by(call_records.c.started_at.desc(), call_records.c.id.desc())
-    rows = conn.execute(query.limit(limit + 1)).mappings().all()
-    items = calls_of_rows(conn, rows[:limit])
-    more = len(rows) > limit
-    return CallPage(items, place.make(items[-1].started_at, items[-1].id) if more else None)
+    query = select_calls().where(in_scope(scope), *conditions(wanted))
+    rows, following = page_of(conn, query, limit, cursor)
+    return CallPage(calls_of_rows(conn, rows), following)
 
 
-def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+def page_of(
+    conn: Connection,
+    query: Select[tuple[object, ...]],
+    limit: int,
+    cursor: str | None,
+    order: Order = Order.NEWEST,
+) -> tuple[Sequence[RowMapping], str | None]:
+    """The rows of a page of calls, and the cursor of the next page; None at the end.
+
+    Raises:
+        BadRequest: The cursor is not one of ours.
+    """
     c = call_records.c
-    found: list[ColumnElement[bool]] = []
-    if wanted.since is not None:
-        found.append(c.started_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(c.started_at < wanted.until)
-    if wanted.party is not None:
-        sides = (c.from_number, c.to_number)
-        found.append(or_(*(_matches(side, wanted.party) for side in sides)))
-    if wanted.ext is not None:
-        found.append(c.extension == wanted.ext)
-    if wanted.direction is not None:
-        found.append(c.direction == wanted.direction.value)
-    if wanted.datasource is not None:
-        found.append(c.datasource == wanted.datasource)
-    if wanted.rec is not None:
-        found.append(c.recording_id.is_not(None) if wanted.rec else c.recording_id.is_(None))
-    if wanted.mask is not None:
-        masked = exists(
-            select(spans.c.id).where(
-                spans.c.recording_id == c.recording_id,
-                spans.c.state == "active",
-                _masks_something(),
-            )
-        )
-        found.append(masked if wanted.mask else ~masked)
-    if wanted.proposed is not None:
-        proposed = exists(
-            select(spans.c.id)
-            .join(recordings, recordings.c.id == spans.c.recording_id)
-            .where(
-                spans.c.recording_id == c.recording_id, spans.c.state == "proposed", is_current()
-            )
-            .correlate(call_records)
-        )
-        found.append(proposed if wanted.proposed else ~proposed)
+    key, falling = _ORDERS[order]
+    column = c[key]
+    if cursor is not None:
+        at, call_id = place.read(cursor)
+        last: ColumnElement[object] = literal(at)
+        if key != "started_at":
+            # A place holds whole numbers; of anything else the row of the last call tells.
+            last = select(column).where(c.id == call_id).scalar_subquery()
+        beyond = column < last if falling else column > last
+        after = c.id < call_id if falling else c.id > call_id
+        query = query.where(or_(beyond, and_(column == last, after)))
+    ends = (column.desc(), c.id.desc()) if falling else (column, c.id)
+    rows = conn.execute(query.order_by(*ends).limit(limit + 1)).mappings().all()
+    if len(rows) <= limit:
+        return rows, None
+    last_row = rows[limit - 1]
+    return rows[:limit], place.make(last_row["started_at"], last_row["id"])
+
+
+def conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """What a filter asks of ``call_records``."""
+    found = [meets(term) for term in wanted.terms]
+    for name, condition in _CONDITIONS.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            found.append(condition(value))
     return found
+
+
+def _party(pattern: str) -> ColumnElement[bool]:
+    sides = (call_records.c.from_number, call_records.c.to_number)
+    return or_(*(matches(side, pattern) for side in sides))
+
+
+def _member(group_id: str) -> ColumnElement[bool]:
+    members = select(directory_users.c.id).where(directory_users.c.group_id == group_id)
+    return call_records.c.directory_user_id.in_(members)
+
+
+def _recorded(wanted: bool) -> ColumnElement[bool]:
+    recording_id = call_records.c.recording_id
+    return recording_id.is_not(None) if wanted else recording_id.is_(None)
+
+
+def _masked(wanted: bool) -> ColumnElement[bool]:
+    found = exists(
+        select(spans.c.id).where(
+            spans.c.recording_id == call_records.c.recording_id,
+            spans.c.state == "active",
+            _masks_something(),
+        )
+    )
+    return found if wanted else ~found
+
+
+def _noted(wanted: bool) -> ColumnElement[bool]:
+    found = exists(
+        select(notes.c.id).where(notes.c.call_id == call_records.c.id, notes.c.removed_at.is_(None))
+    )
+    return found if wanted else ~found
+
+
+def _proposed(wanted: bool) -> ColumnElement[bool]:
+    found = exists(
+        select(spans.c.id)
+        .join(recordings, recordings.c.id == spans.c.recording_id)
+        .where(
+            spans.c.recording_id == call_records.c.recording_id,
+            spans.c.state == "proposed",
+            is_current(),
+        )
+        .correlate(call_records)
+    )
+    return found if wanted else ~found
+
+
+_CONDITIONS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "since": lambda at: call_records.c.started_at >= at,
+    "until": lambda at: call_records.c.started_at < at,
+    "party": _party,
+    "ext": lambda ext: call_records.c.extension == ext,
+    "direction": lambda direction: call_records.c.direction == direction.value,
+    "datasource": lambda datasource: call_records.c.datasource == datasource,
+    "rec": _recorded,
+    "mask": _masked,
+    "proposed": _proposed,
+    "site_id": lambda site_id: call_records.c.site_id == site_id,
+    "group_id": _member,
+    "disposition": lambda disposition: call_records.c.disposition == disposition.value,
+    "at_least_s": lambda seconds: call_records.c.duration_s >= seconds,
+    "at_most_s": lambda seconds: call_records.c.duration_s <= seconds,
+    "noted": _noted,
+}
+"""By field of ``CallFilter``."""
 
 
 def _masks_something() -> ColumnElement[bool]:
@@ -143,15 +243,3 @@ def _masks_something() -> ColumnElement[bool]:
             ),
         ),
     )
-
-
-def _matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    # Not LIKE: it has wildcards of its own, and SQLite's takes upper for lower case.
-    if pattern.endswith("*") and len(pattern) > 1:
-        beginning = pattern[:-1]
-        return func.substr(column, 1, len(beginning)) == beginning
-    if pattern.startswith("*") and len(pattern) > 1:
-        end = pattern[1:]
-        length = func.length(column)
-        return and_(length >= len(end), func.substr(column, length - len(end) + 1) == end)
-    return column == pattern
