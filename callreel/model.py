@@ -227,7 +227,7 @@ class Principal:
     reach: Scope
     """What was given to this user; ``access/policy.py`` narrows it per action."""
     via: str
-    """``basic`` or ``api_key``."""
+    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``."""
 
 
 @dataclass(frozen=True, slots=True)

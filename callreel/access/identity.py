@@ -131,7 +131,7 @@ class Verifier:
         if _HASHER.check_needs_rehash(user.password_hash):
             self._records.rehashed(user, _HASHER.hash(password))
         self._remember(username, password, user)
-        return _principal(user, "basic")
+        return principal_of(user, "basic")
 
     def cached_basic(self, username: str, password: str) -> Principal | None:
         """The same from memory and one look-up by key; None where it must be checked anew."""
@@ -143,7 +143,7 @@ class Verifier:
         user = self._records.by_id(entry[0])
         if user is None or user.disabled or user.password_version != entry[1]:
             return None
-        return _principal(user, "basic")
+        return principal_of(user, "basic")
 
     def api_key(self, secret: str, address: str | None) -> Principal:
         """Who this is, by API key.
@@ -159,7 +159,7 @@ class Verifier:
         if user is None or user.disabled:
             self._failures.add("", address)
             raise Unauthenticated("The API key is not known or was revoked.")
-        return _principal(user, "api_key")
+        return principal_of(user, "api_key")
 
     def _matches(self, stored: str, password: str) -> bool:
         with self._lock:
@@ -191,7 +191,8 @@ class Verifier:
                 self._remembered.popitem(last=False)
 
 
-def _principal(user: WebUser, via: str) -> Principal:
+def principal_of(user: WebUser, via: str) -> Principal:
+    """A user whose credentials were verified."""
     return Principal(user.id, user.username, user.role, user.reach, via)
 
 

@@ -61,6 +61,13 @@ def begin(conn: Connection, playback: Playback) -> bool:
     return True
 
 
+def owner(conn: Connection, playback_id: str) -> tuple[WebUserId, RecordingId] | None:
+    """Whose a sitting is, and of which recording; None where it is not known."""
+    p = playbacks.c
+    row = conn.execute(select(p.web_user_id, p.recording_id).where(p.id == playback_id)).first()
+    return None if row is None else (WebUserId(row.web_user_id), RecordingId(row.recording_id))
+
+
 def add_heard(
     conn: Connection,
     playback_id: str,

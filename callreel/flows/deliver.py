@@ -6,86 +6,37 @@ Source: contract.md section 3.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
 from callreel.access.tokens import verify
-from callreel.audio.formats import FORMATS
 from callreel.db import audit, calls, tokens, users
 from callreel.db.database import Database
 from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
-from callreel.flows.sound import OpenSound, Sound
+from callreel.flows.delivery import Delivery
+from callreel.flows.sound import Sound
 from callreel.model import Clock, Grant, Principal, Recording
 
 USED = "This address was good for one use, and was used."
 
 
-class Delivery:
-    """One answer of Echo, open until ``close``.
+class _TokenDoor:
+    """What a token grants."""
 
-    For HEAD it holds no sound and ``size`` may be None; for GET ``size`` is always known.
-    """
-
-    def __init__(
-        self,
-        deliver: Deliver,
-        grant: Grant,
-        recording: Recording,
-        etag: str,
-        sound: OpenSound | None,
-        size: int | None,
-        address: str | None,
-    ) -> None:
+    def __init__(self, deliver: Deliver, grant: Grant, address: str | None) -> None:
         self._deliver = deliver
         self._grant = grant
-        self._recording = recording
-        self._sound = sound
         self._address = address
-        self._closed = False
-        self._lock = threading.Lock()
-        chosen = FORMATS[grant.spec.format]
-        self.etag = etag
-        self.size = size
-        self.content_type = chosen.media_type
-        self.recording_id = recording.id
-        self.mask_revision = recording.mask_revision
-        self.filename = f"call-{recording.id}{chosen.extensions[0]}"
 
-    def started(self) -> None:
-        """Called once, just before the first byte of a GET: burns, and records that it began.
+    def require_open(self, recording: Recording) -> None:
+        self._deliver.require_unchanged(recording)
 
-        Raises:
-            TokenUsed: The token was for one use, and somebody was first.
-        """
-        self._deliver.record_start(self._grant, self._recording, self._address)
+    def started(self, recording: Recording) -> None:
+        self._deliver.record_start(self._grant, recording, self._address)
 
-    def stream(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes [start, stop), each piece at most one second of sound, all of one revision.
-
-        Raises:
-            MaskChanged: The mask changed; break the answer off.
-            Unavailable: It can't be known whether it did.
-        """
-        if self._sound is None:
-            raise AssertionError("a HEAD has no sound to stream")
-        for part in self._sound.file.parts(start, stop):
-            # After the piece was made and right before it goes out: a span that came while it was
-            # being encoded must stop it.
-            self._deliver.require_unchanged(self._recording)
-            yield part.data
-
-    def close(self, bytes_sent: int = 0) -> None:
-        """Give back source and slot, and record how much was sent; may be called twice."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if self._sound is not None:
-            try:
-                self._sound.close()
-            finally:
-                self._deliver.record_end(self._grant, self._recording, bytes_sent, self._address)
+    def ended(self, recording: Recording, bytes_sent: int) -> None:
+        self._deliver.record_end(self._grant, recording, bytes_sent, self._address)
 
 
 class Deliver:
@@ -130,10 +81,11 @@ class Deliver:
                 recording_id=recording.id,
                 why="older mask revision than the token",
             )
+        door = _TokenDoor(self, grant, address)
         if head:
             size = self._sound.known_size(recording, grant.spec)
             etag = self._sound.etag(recording, grant.spec)
-            return Delivery(self, grant, recording, etag, None, size, address)
+            return Delivery(door, recording, grant.spec, etag, None, size)
         if not self._slots.acquire(blocking=False):
             raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
         try:
@@ -141,7 +93,7 @@ class Deliver:
         except BaseException:
             self._slots.release()
             raise
-        return Delivery(self, grant, recording, sound.etag, sound, sound.file.size, address)
+        return Delivery(door, recording, grant.spec, sound.etag, sound, sound.file.size)
 
     def _find(self, grant: Grant) -> Recording:
         with self._db.read() as conn:

@@ -1,4 +1,4 @@
-"""Sound out: the one route of Echo. Headers, range, streaming, closing on disconnect.
+"""The one route of Echo: sound for whoever has a token.
 
 Echo never asks for credentials and never redirects: a .NET client would answer with the user's
 password (threats.md T12). Source: contract.md section 3.
@@ -6,30 +6,18 @@ password (threats.md T12). Source: contract.md section 3.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import functools
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from callreel.errors import CallreelError, Unauthenticated
-from callreel.flows.deliver import Deliver, Delivery
-from callreel.web.connection import break_off
-from callreel.web.outlet import Body, Outlet, Pace, ReaderGone, SlowReader, until_gone
-from callreel.web.preconditions import is_known, is_refused, wanted_range
-from callreel.web.problems import as_told, plain
-from callreel.web.ranges import chosen_range
+from callreel.flows.deliver import Deliver
+from callreel.web.outlet import Pace
+from callreel.web.problems import plain
+from callreel.web.sending import Opener, SoundSender
 from callreel.web.session import address_of
-from callreel.web.threads import Threads
-from callreel.web.watch import MaskWatch
-
-log = structlog.get_logger("callreel.echo")
-
-METHODS = "GET, HEAD"
-_OPENING = 128
-_READING = 16
 
 
 class Echo:
@@ -42,99 +30,19 @@ class Echo:
 
     def __init__(self, deliver: Deliver, pace: Pace) -> None:
         self._deliver = deliver
-        self._pace = pace
-        self._watch = MaskWatch(deliver.changed)
-        # To open may mean to wait for a render; those who wait must not hold up those who stream.
-        self._opening = Threads("echo-open", _OPENING)
-        self._reading = Threads("echo-read", _READING)
+        self._sender = SoundSender("echo", deliver.changed, pace, _refusal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        request = Request(scope)
-        if request.method not in METHODS.split(", "):
-            await Response(status_code=405, headers={"Allow": METHODS})(scope, receive, send)
-            return
-        gone = asyncio.create_task(until_gone(receive))
-        outlet = Outlet(send, gone, self._pace)
-        try:
-            await self._serve(request, outlet)
-        except ReaderGone:
-            pass
-        except SlowReader:
-            log.info("slow reader", bytes_sent=outlet.sent)
-            await break_off(scope, gone)
-        except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
-            refusal = _refusal(error)
-            if not outlet.started:
-                await refusal(scope, receive, send)
-            elif not outlet.ended:
-                # The length was promised: an answer cut short is seen as broken, as it must be.
-                await break_off(scope, gone)
-        finally:
-            gone.cancel()
+        await self._sender(scope, receive, send, self._opener)
 
-    async def _serve(self, request: Request, outlet: Outlet) -> None:
-        head = request.method == "HEAD"
-        opening = asyncio.ensure_future(
-            self._opening.run(
-                self._deliver.open, _token(request), head=head, address=address_of(request)
-            )
+    def _opener(self, request: Request) -> Opener:
+        return functools.partial(
+            self._deliver.open,
+            _token(request),
+            head=request.method == "HEAD",
+            address=address_of(request),
         )
-        try:
-            delivery = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unused)
-            raise
-        body = Body(delivery)
-        try:
-            await self._answer(request, delivery, body, head, outlet)
-        finally:
-            # Shielded: the server cancels this when it stops, and the source must close anyway.
-            await asyncio.shield(self._opening.run(body.close, outlet.sent))
-
-    async def _answer(
-        self, request: Request, delivery: Delivery, body: Body, head: bool, outlet: Outlet
-    ) -> None:
-        headers = _headers(delivery)
-        if is_refused(request.headers, delivery.etag):
-            await outlet.start(412, [*headers, (b"content-length", b"0")])
-            await outlet.end()
-            return
-        if is_known(request.headers, delivery.etag):
-            await outlet.start(304, headers)
-            await outlet.end()
-            return
-        size = delivery.size
-        if head:
-            length = [] if size is None else [(b"content-length", str(size).encode())]
-            await outlet.start(200, [*headers, *length])
-            await outlet.end()
-            return
-        if size is None:
-            raise AssertionError("a GET has a size")
-        wanted = chosen_range(wanted_range(request.headers, delivery.etag), size)
-        start, stop = wanted or (0, size)
-        if wanted is not None:
-            headers.append((b"content-range", f"bytes {start}-{stop - 1}/{size}".encode()))
-        headers.append((b"content-length", str(stop - start).encode()))
-        body.select(start, stop)
-        # Whatever can fail does so here, while there is still a status to say it with.
-        first = await self._reading.run(body.pull)
-        outlet.require_reader()
-        await self._opening.run(delivery.started)
-        await outlet.start(200 if wanted is None else 206, headers)
-        await self._stream(first, delivery, body, outlet)
-
-    async def _stream(self, data: bytes, delivery: Delivery, body: Body, outlet: Outlet) -> None:
-        while data:
-            # Each part is checked against the mask when it is pulled, so one is pulled only when
-            # the one before has left: at most a second of sound is on its way when a span comes
-            # (contract.md 3.6). While it waits for its reader, the watch looks on.
-            await self._watch.over(delivery, outlet.write(data))
-            await self._watch.over(delivery, outlet.drained())
-            data = await self._reading.run(body.pull)
-            outlet.require_reader()
-        await outlet.end()
 
 
 def _token(request: Request) -> str:
@@ -143,25 +51,7 @@ def _token(request: Request) -> str:
     return raw.rpartition(b"/")[2].decode("latin-1")
 
 
-def _close_unused(opening: asyncio.Future[Delivery]) -> None:
-    """Close what was opened for a request that was cancelled in the meantime."""
-    with contextlib.suppress(CallreelError, asyncio.CancelledError):
-        opening.result().close(0)
-
-
-def _headers(delivery: Delivery) -> list[tuple[bytes, bytes]]:
-    headers = {
-        "content-type": delivery.content_type,
-        # The name is made of our id and the format: nothing from a record or a request.
-        "content-disposition": f'inline; filename="{delivery.filename}"',
-        "accept-ranges": "bytes",
-        "etag": delivery.etag,
-    }
-    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def _refusal(error: Exception) -> Response:
-    told = as_told(error)
+def _refusal(told: CallreelError) -> Response:
     if isinstance(told, Unauthenticated):
         # Nothing below asks for credentials here; were it to, no client may be made to send them.
         return PlainTextResponse("forbidden: This address is not valid.", 403)

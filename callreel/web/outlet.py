@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Send
 
-from callreel.flows.deliver import Delivery
+from callreel.flows.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True)

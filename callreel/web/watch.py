@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 import structlog
 
 from callreel.errors import MaskChanged
-from callreel.flows.deliver import Delivery
+from callreel.flows.delivery import Delivery
 from callreel.web.threads import Threads
 
 log = structlog.get_logger("callreel.watch")

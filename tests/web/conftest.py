@@ -11,7 +11,7 @@ from structlog.testing import LogCapture
 from structlog.typing import EventDict
 
 from callreel.access.identity import Verifier
-from callreel.web import echo, edge, problems
+from callreel.web import edge, problems, sending
 from tests.fakes import FakeUsers, make_verifier
 from tests.web.stage import (
     LATIN_NAME,
@@ -68,6 +68,6 @@ def live_web(backstage: Backstage) -> Iterator[Live]:
 def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventDict]:
     """What is logged, however logging was configured by then."""
     capture = LogCapture()
-    for module in (echo, edge, problems):
+    for module in (sending, edge, problems):
         monkeypatch.setattr(module, "log", structlog.wrap_logger(None, processors=[capture]))
     return capture.entries
