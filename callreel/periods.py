@@ -1,0 +1,241 @@
+"""Periods that people type, such as ``7d`` or ``2026-11``, as instants. Pure: no clock of its own.
+
+A day begins at midnight in a time zone, so that the day on which clocks go forward has 23 hours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from callreel.errors import BadRequest
+from callreel.model import UnixMillis
+
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+FORMS = (
+    "today, yesterday, 7d (any number of days), this-week, last-week, this-month, last-month, "
+    "this-year, last-year, a day 2026-11-23, a month 2026-11, a year 2026, "
+    "or from..to such as 2026-11-01..2026-11-15 or 2026-11-23T09:00..2026-11-23T12:30"
+)
+"""What can be typed, in words."""
+
+MAX_DAYS = 3660
+"""What ``d`` may stand behind: ten years."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time, [since, until)."""
+
+    since: UnixMillis
+    until: UnixMillis
+    words: str
+    """For people, such as ``the last 7 days, 17 to 23 November 2026``."""
+
+
+def parse_period(text: str, now: UnixMillis, zone: ZoneInfo) -> Period:
+    """The period that somebody typed.
+
+    Those that include today reach to its end, so that an address means the same all day long.
+    ``A..B`` reaches from the beginning of A to the end of B, ``A..`` to the end of today.
+
+    Args:
+        text: One of FORMS; case and blanks around it do not count.
+        now: What time it is.
+        zone: Where days begin at midnight.
+
+    Raises:
+        BadRequest: It is none of FORMS, has no such date, or ends before it begins.
+    """
+    asked = text.strip()
+    try:
+        since, until, name = _read(asked.lower(), now, zone)
+    except (ValueError, OverflowError):
+        raise _unknown(asked) from None
+    if until <= since:
+        raise BadRequest(f"period: {asked[:60]} ends before it begins.")
+    told = words(since, until, zone)
+    return Period(since, until, f"{name}, {told}" if name else told)
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> UnixMillis:
+    """The instant at which a day begins.
+
+    Where clocks go back over midnight it is the first of the two, where they go forward over it
+    the moment at which they do.
+    """
+    return instant_of(datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def instant_of(moment: datetime) -> UnixMillis:
+    """A moment with a zone as an instant; exact to the millisecond."""
+    # A difference of moments in UTC: a timestamp would be a float.
+    since_1970 = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return UnixMillis(since_1970 // timedelta(milliseconds=1))
+
+
+def local(at: UnixMillis, zone: ZoneInfo) -> datetime:
+    """What a clock in a zone shows at an instant."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(zone)
+
+
+def words(since: UnixMillis, until: UnixMillis, zone: ZoneInfo) -> str:
+    """A stretch [since, until) in words, as short as it can be said; with times where needed."""
+    first, behind = local(since, zone), local(until, zone)
+    if start_of_day(first.date(), zone) != since or start_of_day(behind.date(), zone) != until:
+        return f"{_moment(first)} to {_moment(behind)}"
+    return _days(first.date(), behind.date() - timedelta(days=1))
+
+
+def day_words(day: date) -> str:
+    """A day in words, with its weekday."""
+    return f"{WEEKDAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]} {day.year}"
+
+
+_Stretch = tuple[UnixMillis, UnixMillis, str]
+"""Since, until, and the name that is said first; no name where the dates say it all."""
+_Read = Callable[[re.Match[str], date, ZoneInfo], _Stretch]
+
+
+def _read(text: str, now: UnixMillis, zone: ZoneInfo) -> _Stretch:
+    today = local(now, zone).date()
+    if ".." in text:
+        first, last = text.split("..", 1)
+        since = _one(first.strip(), today, zone)[0]
+        return since, _one(last.strip() or "today", today, zone)[1], ""
+    since, until, name = _one(text, today, zone)
+    if since == until:
+        raise ValueError(text)
+    return since, until, name
+
+
+def _one(text: str, today: date, zone: ZoneInfo) -> _Stretch:
+    for pattern, read in _FORMS:
+        match = pattern.fullmatch(text)
+        if match:
+            return read(match, today, zone)
+    raise ValueError(text)
+
+
+def _span(first: date, behind: date, zone: ZoneInfo, name: str = "") -> _Stretch:
+    return start_of_day(first, zone), start_of_day(behind, zone), name
+
+
+def _named(match: re.Match[str], today: date, zone: ZoneInfo) -> _Stretch:
+    name = match[0]
+    monday = today - timedelta(days=today.weekday())
+    month = today.replace(day=1)
+    year = month.replace(month=1)
+    first, behind = {
+        "today": lambda: (today, today + _DAY),
+        "yesterday": lambda: (today - _DAY, today),
+        "this-week": lambda: (monday, monday + _WEEK),
+        "last-week": lambda: (monday - _WEEK, monday),
+        "this-month": lambda: (month, _next_month(month)),
+        "last-month": lambda: ((month - _DAY).replace(day=1), month),
+        "this-year": lambda: (year, _year(year.year + 1)),
+        "last-year": lambda: (_year(year.year - 1), year),
+    }[name]()
+    return _span(first, behind, zone, name.replace("-", " "))
+
+
+def _last_days(match: re.Match[str], today: date, zone: ZoneInfo) -> _Stretch:
+    days = int(match[1])
+    if not 1 <= days <= MAX_DAYS:
+        raise BadRequest(f"period: {match[0]} is not 1d to {MAX_DAYS}d.")
+    name = "the last day" if days == 1 else f"the last {days} days"
+    return _span(today - timedelta(days=days - 1), today + _DAY, zone, name)
+
+
+def _given_year(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
+    year = int(match[1])
+    return _span(_year(year), _year(year + 1), zone)
+
+
+def _given_month(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
+    month = _in_reach(date(int(match[1]), int(match[2]), 1))
+    return _span(month, _next_month(month), zone)
+
+
+def _given_day(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
+    day = _in_reach(date(int(match[1]), int(match[2]), int(match[3])))
+    return _span(day, day + _DAY, zone)
+
+
+def _given_moment(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
+    year, month, day, hour, minute = (int(part) for part in match.groups())
+    at = instant_of(datetime(_in_reach(date(year, month, day)).year, month, day, hour, minute,
+                             tzinfo=zone))  # fmt: skip
+    return at, at, ""
+
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_NAMES = "today|yesterday|this-week|last-week|this-month|last-month|this-year|last-year"
+_YEAR, _TWO = "([0-9]{4})", "([0-9]{2})"
+_FORMS: tuple[tuple[re.Pattern[str], _Read], ...] = (
+    (re.compile(_NAMES), _named),
+    (re.compile("([0-9]{1,6})d"), _last_days),
+    (re.compile(_YEAR), _given_year),
+    (re.compile(f"{_YEAR}-{_TWO}"), _given_month),
+    (re.compile(f"{_YEAR}-{_TWO}-{_TWO}"), _given_day),
+    (re.compile(f"{_YEAR}-{_TWO}-{_TWO}[t ]{_TWO}:{_TWO}"), _given_moment),
+)
+
+
+def _year(year: int) -> date:
+    return _in_reach(date(year, 1, 1))
+
+
+def _in_reach(day: date) -> date:
+    # Room on both sides for every zone, and for the day, month or year behind it.
+    if not 1971 <= day.year <= 9990:
+        raise ValueError(day.year)
+    return day
+
+
+def _next_month(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _days(first: date, last: date) -> str:
+    if first == last:
+        return day_words(first)
+    whole_months = first.day == 1 and (last + _DAY).day == 1
+    if whole_months and first.year == last.year:
+        if (first.month, last.month) == (1, 12):
+            return str(first.year)
+        if first.month == last.month:
+            return f"{MONTHS[first.month - 1]} {first.year}"
+    begin = str(first.day)
+    if (first.year, first.month) != (last.year, last.month):
+        begin += f" {MONTHS[first.month - 1]}"
+    if first.year != last.year:
+        begin += f" {first.year}"
+    return f"{begin} to {last.day} {MONTHS[last.month - 1]} {last.year}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.day} {MONTHS[at.month - 1]} {at.year} {at:%H:%M}"
+
+
+def _unknown(text: str) -> BadRequest:
+    return BadRequest(f"period: {text[:60]!r} is not a period; use {FORMS}.")
