@@ -6,7 +6,7 @@ DATA ?= ./demo-data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-full check fix bench docs lock clean
+.PHONY: help run vendor test test-full check fix bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,9 @@ fix: $(VENV)/.installed-dev ## mend what the formatter and the linter can mend
 
 bench: $(VENV)/.installed-dev ## measure time to first byte and speed of the output formats
 	$(BIN)/python -m benchmarks
+
+vendor: ## fetch anew what the pages carry of others (needs npm)
+	$(BIN)/python -m tools.vendor
 
 docs: $(VENV)/.installed-dev ## check the links of the documents
 	$(BIN)/python -m tools.check_links
