@@ -26,18 +26,24 @@ from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
 from callreel.flows.key_presses import KeyFinder
+from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
+from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
+from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
+from callreel.flows.visitors import Visitors
 from callreel.model import RecordingId, UnixMillis, WebUser, WebUserId
 from callreel.settings import Settings
 from callreel.store.base import Store
 from callreel.store.local import InPlaceStore, LocalStore
 from callreel.web.app import EchoParts, WebParts
+from callreel.web.pages.site import PageParts
+from callreel.web.session import CookieRules
 
 log = structlog.get_logger("callreel")
 
@@ -211,14 +217,36 @@ def open_serving(settings: Settings) -> Serving:
     )
     tidy = Tidy(base.db, cache, system_clock)
     sound = Sound(base.keys, base.stores, cache, system_clock)
-    web = WebParts(
-        verifier=Verifier(DatabaseUsers(base.db)),
-        issue=Issue(base.db, base.keys, sound, system_clock, settings.server.public_echo_url),
+    verifier = Verifier(DatabaseUsers(base.db))
+    pages = PageParts(
+        sessions=Sessions(base.db, verifier, system_clock),
+        visitors=Visitors(base.db),
         browse=Browse(base.db),
-        signals=Signals(base.db, base.keys, system_clock),
-        masking=Masking(base.db, base.keys, system_clock),
-        settling=Settling(base.db, base.keys, system_clock),
+        listening=Listening(
+            base.db,
+            sound,
+            system_clock,
+            max_streams=settings.server.max_streams,
+            on_audit_failure=_log_audit_failure,
+        ),
         peaks=Peaks(base.db, sound, cache.forget),
+        masking=Masking(base.db, base.keys, system_clock),
+        noting=Noting(base.db, system_clock),
+        clock=system_clock,
+    )
+    web = WebParts(
+        verifier=verifier,
+        issue=Issue(base.db, base.keys, sound, system_clock, settings.server.public_echo_url),
+        browse=pages.browse,
+        signals=Signals(base.db, base.keys, system_clock),
+        masking=pages.masking,
+        settling=Settling(base.db, base.keys, system_clock),
+        peaks=pages.peaks,
+        pages=pages,
+        cookie=CookieRules(
+            secure=settings.server.public_base_url.startswith("https:"),
+            plain_allowed=settings.server.plain_login,
+        ),
         is_ready=base.db.is_writable,
     )
     echo = EchoParts(

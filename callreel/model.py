@@ -206,6 +206,8 @@ class Recording:
     """Where its masks are burned in: the keyed commitment to the sound that came in."""
     awaits_keys: bool = False
     """Its site masks the keys that are heard in it, and nobody has listened for them yet."""
+    agent_channel: Party | None = None
+    """Where the agent speaks, of two channels; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ class ServerSettings:
     Tokens for another one are refused."""
     max_streams: int = 256
     """How many recordings are sent at once; more are answered 503."""
+    plain_login: bool = False
+    """Whether passwords are taken from pages that came by plain http from another machine."""
 
     @property
     def own_voicelocations(self) -> frozenset[str]:

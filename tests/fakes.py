@@ -279,6 +279,7 @@ class FakeDelivery:
 
     content_type = "audio/wav"
     filename = "call-rec-1.wav"
+    disposition = "inline"
 
     def __init__(self, deliver: FakeDeliver, *, head: bool) -> None:
         self._deliver = deliver

@@ -21,6 +21,7 @@ class Action(StrEnum):
     MASK = "masks:add"
     NARROW = "masks:narrow"
     HOLD = "recordings:hold"
+    NOTE = "notes:write"
 
 
 _EVERYONE = frozenset(Role)
@@ -34,6 +35,7 @@ _MAY: dict[Action, frozenset[Role]] = {
     # Masking less is the one act that lets out what was held back.
     Action.NARROW: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
     Action.HOLD: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
+    Action.NOTE: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE, Role.SUPERVISOR}),
 }
 
 NOTHING = Scope()

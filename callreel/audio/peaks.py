@@ -124,8 +124,8 @@ def read_points(
         last = max(first, _windows(math.ceil(to_s * facts.rate_hz - WHOLE_FRAME)))
     begin = _HEADER.size + first * width
     parts = file.parts(begin, begin + (last - first) * width)
-    pairs = np.frombuffer(b"".join(part.data for part in parts), np.int8)
-    pairs = pairs.reshape(-1, facts.channels, 2)
+    stored = np.frombuffer(b"".join(part.data for part in parts), np.int8)
+    pairs = stored.reshape(-1, facts.channels, 2)
     step = max(1, -(-len(pairs) // at_most))
     firsts = np.arange(0, len(pairs), step)
     return Points(

@@ -155,6 +155,7 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         fill=_fill_of(conn, m["datasource"]),
         source_commitment=m["source_commitment"],
         awaits_keys=m["key_presses"] == "apply" and m["keys_revision"] is None,
+        agent_channel=None if m["agent_channel"] is None else Party(m["agent_channel"]),
     )
 
 

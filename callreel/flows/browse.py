@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from callreel.access.policy import Action, scope_for
-from callreel.db import calls, changes, search
+from callreel.db import calls, changes, listing, notes, places, playbacks, search, summary
 from callreel.db.database import Database
 from callreel.errors import NotFound
-from callreel.model import Call, CallId, Principal
+from callreel.model import Call, CallId, Principal, RecordingId, UnixMillis
+
+NO_SUCH_CALL = "There is no such call, or it is not within your sight."
+
+
+@dataclass(frozen=True, slots=True)
+class CallInFull:
+    """One call with everything that is known around it."""
+
+    viewed: listing.ViewedCall
+    legs: tuple[listing.ViewedCall, ...]
+    """The others of the same conversation, oldest first."""
+    notes: tuple[notes.Note, ...]
+    listeners: tuple[tuple[str, int], ...]
+    """Who listened, and how often."""
+    may_hear: bool
 
 
 class Browse:
@@ -52,3 +69,90 @@ class Browse:
         with self._db.read() as conn:
             scope = scope_for(principal, Action.SEE_CALLS)
             return changes.list_changes(conn, scope, since, limit)
+
+    def look(
+        self,
+        principal: Principal,
+        wanted: search.CallFilter,
+        order: search.Order,
+        limit: int,
+        cursor: str | None,
+    ) -> listing.ViewedPage:
+        """A page of calls as people look at them.
+
+        Raises:
+            BadRequest: The cursor is not one of ours.
+        """
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            return listing.page(conn, scope, wanted, order, limit, cursor)
+
+    def came(
+        self, principal: Principal, wanted: search.CallFilter, since: str | None
+    ) -> tuple[tuple[listing.ViewedCall, ...], str]:
+        """Calls of a filter that came in after a place in the feed of changes, and the new place.
+
+        Args:
+            principal: Who looks.
+            wanted: The filter.
+            since: The place; None is now.
+
+        Raises:
+            BadRequest: The place is not one of ours.
+        """
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            if since is None:
+                return (), str(changes.newest(conn))
+            page = changes.list_changes(conn, scope, since, _CAME_AT_ONCE)
+            fresh = {each.call_id for each in page.items if each.kind == "call" and each.call_id}
+            found = listing.some(conn, scope, wanted, sorted(fresh)) if fresh else ()
+            return found, page.next
+
+    def in_full(self, principal: Principal, call_id: CallId) -> CallInFull:
+        """One call with everything around it.
+
+        Raises:
+            NotFound: No such call, or not within this user's sight.
+        """
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            viewed = listing.one(conn, scope, call_id)
+            if viewed is None:
+                raise NotFound(NO_SUCH_CALL)
+            recording_id = viewed.call.recording_id
+            heard = scope_for(principal, Action.HEAR)
+            return CallInFull(
+                viewed=viewed,
+                legs=listing.legs(conn, scope, viewed),
+                notes=notes.of_call(conn, call_id),
+                listeners=()
+                if recording_id is None
+                else playbacks.of_recording(conn, RecordingId(recording_id)),
+                may_hear=calls.find_call(conn, heard, call_id) is not None,
+            )
+
+    def extent(
+        self, principal: Principal, wanted: search.CallFilter
+    ) -> tuple[UnixMillis, UnixMillis] | None:
+        """When the first and the last call of a filter started; None where there is none."""
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            return summary.extent(conn, scope, wanted)
+
+    def summary(
+        self, principal: Principal, wanted: search.CallFilter, unit_ms: int
+    ) -> summary.Summary:
+        """How many calls a filter finds, and when they were."""
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            return summary.summarise(conn, scope, wanted, unit_ms)
+
+    def places(self, principal: Principal) -> places.Places:
+        """The sites and groups within sight, to choose from."""
+        scope = scope_for(principal, Action.SEE_CALLS)
+        with self._db.read() as conn:
+            return places.within(conn, scope)
+
+
+_CAME_AT_ONCE = 300

@@ -48,6 +48,8 @@ class Delivery:
         etag: str,
         sound: OpenSound | None,
         size: int | None,
+        *,
+        to_keep: bool = False,
     ) -> None:
         self._door = door
         self._recording = recording
@@ -61,6 +63,7 @@ class Delivery:
         self.recording_id = recording.id
         self.mask_revision = recording.mask_revision
         self.filename = f"call-{recording.id}{chosen.extensions[0]}"
+        self.disposition = "attachment" if to_keep else "inline"
 
     def started(self) -> None:
         """Called once, just before the first byte of a GET; raises as ``Door.started``."""

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from callreel.access.policy import Action, scope_for
-from callreel.db import audit, calls, playbacks, sessions
+from callreel.audio.formats import require_available
+from callreel.db import audit, calls, playbacks
 from callreel.db.database import Database
 from callreel.errors import (
     BadRequest,
     CallreelError,
-    Forbidden,
     Gone,
     MaskChanged,
     NotFound,
-    Unauthenticated,
     Unavailable,
 )
 from callreel.flows.delivery import Delivery
-from callreel.flows.sessions import ENDED, SignedIn
+from callreel.flows.sessions import SignedIn, require_open
 from callreel.flows.sound import Sound
 from callreel.model import AudioSpec, CallId, Clock, Principal, Recording
 
@@ -36,26 +35,33 @@ _MOST_S = 1e6
 
 
 class _Seat:
-    """The place of somebody who signed in and listens."""
+    """The place of somebody who signed in and listens, or keeps a file."""
 
     def __init__(
         self,
         listening: Listening,
         signed_in: SignedIn,
-        sitting: playbacks.Playback,
+        sitting: str | None,
+        call_id: CallId,
+        spec: AudioSpec,
+        address: str | None,
     ) -> None:
         self._listening = listening
-        self._signed_in = signed_in
-        self._sitting = sitting
+        self.signed_in = signed_in
+        self.sitting = sitting
+        """Of a player; None for a file."""
+        self.call_id = call_id
+        self.spec = spec
+        self.address = address
 
     def require_open(self, recording: Recording) -> None:
-        self._listening.require_open(self._signed_in, recording)
+        self._listening.require_open(self.signed_in, recording)
 
     def started(self, recording: Recording) -> None:
-        self._listening.record_start(self._signed_in, self._sitting, recording)
+        self._listening.record_start(self, recording)
 
-    def ended(self, recording: Recording, bytes_sent: int) -> None:  # noqa: ARG002  # as ``Door``
-        self._listening.give_back()
+    def ended(self, recording: Recording, bytes_sent: int) -> None:
+        self._listening.record_end(self, recording, bytes_sent)
 
 
 class Listening:
@@ -66,13 +72,23 @@ class Listening:
         sound: Makes what is served.
         clock: What time it is.
         max_streams: How many pieces are sent at once.
+        on_audit_failure: Told when the end of a download could not be written down.
     """
 
-    def __init__(self, db: Database, sound: Sound, clock: Clock, max_streams: int = 256) -> None:
+    def __init__(
+        self,
+        db: Database,
+        sound: Sound,
+        clock: Clock,
+        *,
+        max_streams: int = 256,
+        on_audit_failure: Callable[[Exception], None],
+    ) -> None:
         self._db = db
         self._sound = sound
         self._clock = clock
         self._slots = threading.BoundedSemaphore(max_streams)
+        self._on_audit_failure = on_audit_failure
 
     def open(
         self,
@@ -84,7 +100,7 @@ class Listening:
         head: bool,
         address: str | None,
     ) -> Delivery:
-        """The sound of a call at a mask revision, ready to be sent.
+        """The sound of a call at a mask revision, for a player, ready to be sent.
 
         Args:
             signed_in: Who asks.
@@ -105,37 +121,56 @@ class Listening:
             raise Gone("The masks of this recording have changed; open the call again.")
         if _SITTING.fullmatch(sitting) is None:
             raise BadRequest("sitting: not one that a page of this server named.")
-        now = self._clock()
-        seat = _Seat(
-            self,
-            signed_in,
-            playbacks.Playback(
-                id=sitting,
-                recording_id=recording.id,
-                call_id=call_id,
-                web_user_id=signed_in.principal.web_user_id,
-                username=signed_in.principal.username,
-                label=None,
-                mask_revision=recording.mask_revision,
-                address=address,
-                started_at=now,
-                heard_at=now,
-                speed=1.0,
-                heard=(),
-            ),
-        )
+        seat = _Seat(self, signed_in, sitting, call_id, SPEC, address)
+        return self._opened(seat, recording, SPEC, head=head, to_keep=False)
+
+    def open_to_keep(
+        self,
+        signed_in: SignedIn,
+        call_id: CallId,
+        spec: AudioSpec,
+        *,
+        head: bool,
+        address: str | None,
+    ) -> Delivery:
+        """The sound of a call in a chosen format, as a file to keep.
+
+        Raises:
+            FormatNeedsExtra: The format's library is not installed.
+            NotFound, RecordingDeleted, NotReady, Unplayable, Unavailable: as ``open``.
+        """
+        require_available(spec.format)
+        recording = self.recording_of(signed_in.principal, call_id)
+        seat = _Seat(self, signed_in, None, call_id, spec, address)
+        return self._opened(seat, recording, spec, head=head, to_keep=True)
+
+    def _opened(
+        self, seat: _Seat, recording: Recording, spec: AudioSpec, *, head: bool, to_keep: bool
+    ) -> Delivery:
         if head:
-            size = self._sound.known_size(recording, SPEC)
-            etag = self._sound.etag(recording, SPEC)
-            return Delivery(seat, recording, SPEC, etag, None, size)
+            size = self._sound.known_size(recording, spec)
+            etag = self._sound.etag(recording, spec)
+            return Delivery(seat, recording, spec, etag, None, size, to_keep=to_keep)
         if not self._slots.acquire(blocking=False):
             raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
         try:
-            sound = self._sound.open(recording, SPEC)
+            sound = self._sound.open(recording, spec)
         except BaseException:
             self._slots.release()
             raise
-        return Delivery(seat, recording, SPEC, sound.etag, sound, sound.file.size)
+        size = sound.file.size
+        return Delivery(seat, recording, spec, sound.etag, sound, size, to_keep=to_keep)
+
+    def servable(self, principal: Principal, call_id: CallId) -> Recording:
+        """The recording of a call, where it can be played now.
+
+        Raises:
+            NotFound: as ``recording_of``.
+            RecordingDeleted, NotReady, Unplayable, Unavailable: as ``Sound.require_servable``.
+        """
+        recording = self.recording_of(principal, call_id)
+        self._sound.require_servable(recording)
+        return recording
 
     def recording_of(self, principal: Principal, call_id: CallId) -> Recording:
         """The recording of a call.
@@ -156,11 +191,7 @@ class Listening:
     def require_open(self, signed_in: SignedIn, recording: Recording) -> None:
         """As ``Door.require_open``: the session lives, the user may still, the mask is the same."""
         with self._db.read() as conn:
-            session = sessions.find(conn, signed_in.session_id, self._clock())
-            if session is None:
-                raise Unauthenticated(ENDED)
-            if session.user.reach != signed_in.principal.reach:
-                raise Forbidden("What you may hear has changed; open the call again.")
+            require_open(conn, signed_in, self._clock())
             if calls.mask_revision(conn, recording.id) != recording.mask_revision:
                 raise MaskChanged("A mask of this recording has changed; open the call again.")
 
@@ -172,22 +203,51 @@ class Listening:
         """
         return [each for each in deliveries if _is_shut(each.require_open)]
 
-    def record_start(
-        self, signed_in: SignedIn, sitting: playbacks.Playback, recording: Recording
-    ) -> None:
-        """Write down that a sitting began, once for all of its pieces.
+    def record_start(self, seat: _Seat, recording: Recording) -> None:
+        """Write down that sound leaves; of a sitting once for all of its pieces.
 
         Raises:
             BadRequest: The name of the sitting belongs to somebody else.
         """
-        with self._db.read() as conn:
-            known = playbacks.owner(conn, sitting.id)
-        if known is None:
+        if seat.sitting is None:
             with self._db.write() as conn:
-                if playbacks.begin(conn, sitting):
-                    audit.append(conn, self._entry(signed_in, sitting, recording))
-        elif known != (sitting.web_user_id, sitting.recording_id):
+                audit.append(conn, self._entry("sound.start", seat, recording, {}))
+            return
+        user = seat.signed_in.principal
+        with self._db.read() as conn:
+            known = playbacks.owner(conn, seat.sitting)
+        if known is None:
+            now = self._clock()
+            playback = playbacks.Playback(
+                id=seat.sitting,
+                recording_id=recording.id,
+                call_id=seat.call_id,
+                web_user_id=user.web_user_id,
+                username=user.username,
+                label=None,
+                mask_revision=recording.mask_revision,
+                address=seat.address,
+                started_at=now,
+                heard_at=now,
+                speed=1.0,
+                heard=(),
+            )
+            with self._db.write() as conn:
+                if playbacks.begin(conn, playback):
+                    audit.append(conn, self._entry("sound.start", seat, recording, {}))
+        elif known != (user.web_user_id, recording.id):
             raise BadRequest("sitting: it belongs to another player.")
+
+    def record_end(self, seat: _Seat, recording: Recording, bytes_sent: int) -> None:
+        """Give the slot back; of a file, write down how much was sent."""
+        self._slots.release()
+        if seat.sitting is None:
+            try:
+                with self._db.write() as conn:
+                    detail = {"bytes_sent": bytes_sent}
+                    audit.append(conn, self._entry("sound.end", seat, recording, detail))
+            except Unavailable as error:
+                self._on_audit_failure(error)
 
     def heard(
         self,
@@ -213,27 +273,24 @@ class Listening:
         if not known:
             raise BadRequest("sitting: nothing was played under this name.")
 
-    def give_back(self) -> None:
-        """Give a slot back."""
-        self._slots.release()
-
     def _entry(
-        self, signed_in: SignedIn, sitting: playbacks.Playback, recording: Recording
+        self, action: str, seat: _Seat, recording: Recording, detail: Mapping[str, object]
     ) -> audit.AuditEntry:
         return audit.AuditEntry(
             at=self._clock(),
-            actor=signed_in.principal.web_user_id,
-            action="sound.start",
+            actor=seat.signed_in.principal.web_user_id,
+            action=action,
             object_id=recording.id,
             decision="allowed",
             detail={
-                "door": "player",
-                "sitting": sitting.id,
-                "format": SPEC.format,
-                "channel": SPEC.channels.value,
+                "door": "player" if seat.sitting else "download",
+                "sitting": seat.sitting,
+                "format": seat.spec.format,
+                "channel": seat.spec.channels.value,
                 "mask_revision": recording.mask_revision,
+                **detail,
             },
-            address=sitting.address,
+            address=seat.address,
         )
 
 

@@ -10,11 +10,13 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from callreel.access.identity import Verifier, principal_of
 from callreel.db import audit, sessions, users
 from callreel.db.database import Database
-from callreel.errors import Unauthenticated, Unavailable
-from callreel.model import Clock, Principal
+from callreel.errors import Forbidden, Unauthenticated, Unavailable
+from callreel.model import Clock, Principal, UnixMillis
 
 ENDED = "You are not signed in, or your session ended."
 _LONGEST = 128
@@ -82,6 +84,17 @@ class Sessions:
             self._touch(session_id)
         return SignedIn(principal_of(found.user, "session"), session_id, csrf_of(secret))
 
+    def require(self, signed_in: SignedIn) -> None:
+        """Return where a session that was found before is still good.
+
+        Raises:
+            Unauthenticated: It is over.
+            Forbidden: What its user may reach has changed.
+            Unavailable: The database is away.
+        """
+        with self._db.read() as conn:
+            require_open(conn, signed_in, self._clock())
+
     def _touch(self, session_id: str) -> None:
         try:
             with self._db.write() as conn:
@@ -112,6 +125,20 @@ class Sessions:
             detail={},
             address=address,
         )
+
+
+def require_open(conn: Connection, signed_in: SignedIn, now: UnixMillis) -> None:
+    """Return where a session is still good, and its user's rights are those it was found with.
+
+    Raises:
+        Unauthenticated: It is over.
+        Forbidden: What its user may reach has changed.
+    """
+    found = sessions.find(conn, signed_in.session_id, now)
+    if found is None:
+        raise Unauthenticated(ENDED)
+    if found.user.reach != signed_in.principal.reach:
+        raise Forbidden("What you may see and hear has changed; load the page again.")
 
 
 def csrf_of(secret: str) -> str:

@@ -1,4 +1,4 @@
-"""What nobody may use any more is removed: old renders, single-use tokens, kept answers.
+"""What nobody may use any more is removed: old renders, tokens, sessions, kept answers.
 
 Nothing depends on it for safety: the key of a render names its mask revision, and tokens expire.
 """
@@ -6,7 +6,7 @@ Nothing depends on it for safety: the key of a render names its mask revision, a
 from __future__ import annotations
 
 from callreel.audio.rendered import RenderCache
-from callreel.db import changes, idempotency, tokens
+from callreel.db import changes, idempotency, sessions, tokens
 from callreel.db.database import Database
 from callreel.model import Clock, UnixMillis
 
@@ -46,3 +46,4 @@ class Tidy:
         with self._db.write() as conn:
             tokens.forget_expired(conn, UnixMillis(self._clock() - GRACE_MS))
             idempotency.forget_before(conn, UnixMillis(self._clock() - REPEATS_MS))
+            sessions.forget_expired(conn, self._clock())

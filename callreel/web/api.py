@@ -37,7 +37,7 @@ class Api:
 
     async def calls(self, request: Request) -> Response:
         """``GET /api/v1/calls``, also ``.json``, ``.csv``, ``.xml``."""
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         kind = chosen_kind(request)
         values = query_of(request, parameters.CALLS)
         page = await run_in_threadpool(
@@ -56,7 +56,7 @@ class Api:
 
     async def call(self, request: Request) -> Response:
         """``GET /api/v1/calls/{id}``."""
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         call_id = CallId(request.path_params["call_id"])
         found = await run_in_threadpool(self._browse.call, principal, call_id)
@@ -64,7 +64,7 @@ class Api:
 
     async def changes(self, request: Request) -> Response:
         """``GET /api/v1/changes``."""
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         values = query_of(request, parameters.CHANGES)
         limit, since = parameters.page(values, "since")
         page = await run_in_threadpool(self._browse.changes, principal, since, limit)
@@ -74,7 +74,7 @@ class Api:
     async def tokens(self, request: Request) -> Response:
         """``POST /api/v1/recordings/{id}/tokens``; 202 while a render is made, where preferred."""
         require_own_site(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         spec, single_use = _token_request(await json_body(request))
         recording_id = RecordingId(request.path_params["recording_id"])

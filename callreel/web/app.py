@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,9 +30,10 @@ from callreel.web.edge import AccessLog, Endpoint, FixedHeaders
 from callreel.web.legacy import Legacy
 from callreel.web.masking import MaskingApi
 from callreel.web.outlet import Pace
+from callreel.web.pages.site import PageParts, page_routes
 from callreel.web.peaks import PeaksApi
 from callreel.web.problems import plain, problem
-from callreel.web.session import Session
+from callreel.web.session import CookieRules, Session
 from callreel.wire import (
     API,
     CALLS_PATH,
@@ -58,7 +59,7 @@ WEB_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""On every answer of the web application."""
+"""On every answer to programs; pages have their own."""
 ECHO_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -79,6 +80,8 @@ class WebParts:
     masking: Masking
     settling: Settling
     peaks: Peaks
+    pages: PageParts
+    cookie: CookieRules
     is_ready: Callable[[], bool]
 
 
@@ -93,38 +96,38 @@ class EchoParts:
 
 def build_web(parts: WebParts) -> ASGIApp:
     """The web application."""
-    session = Session(parts.verifier)
+    session = Session(parts.verifier, parts.pages.sessions, parts.cookie)
     api = Api(session, parts.browse, parts.issue)
     masking = MaskingApi(session, parts.signals, parts.masking, parts.settling)
     peaks = PeaksApi(session, parts.peaks)
     legacy = Legacy(session, parts.issue, parts.signals)
+    programs = [
+        # No HEAD on these two: their GET mints a token, and masks.
+        Route(VOICE_PATH + ".{extension}", Endpoint(legacy.voice, plain)),
+        Route("/signal.js", Endpoint(legacy.signal, plain)),
+        Route(CALLS_PATH, Endpoint(api.calls, problem, READ)),
+        Route(CALLS_PATH + ".{extension}", Endpoint(api.calls, problem, READ)),
+        Route(call_path("{call_id}"), Endpoint(api.call, problem, READ)),
+        Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
+        Route(peaks_path("{recording_id}"), Endpoint(peaks.peaks, problem, READ)),
+        Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
+        Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),
+        Route(spans_path("{recording_id}"), Endpoint(masking.spans, problem, (*READ, "POST"))),
+        Route(
+            span_path("{recording_id}", "{span_id}"),
+            Endpoint(masking.span, problem, ("PATCH", "DELETE")),
+        ),
+        Route(CHANGES_PATH, Endpoint(api.changes, problem, READ)),
+        Route(OPENAPI_PATH, Endpoint(api.openapi, problem, READ)),
+        *_health(parts.is_ready),
+    ]
     return _application(
         routes=[
-            Route("/", Endpoint(_front_page, plain, READ)),
-            # No HEAD on these two: their GET mints a token, and masks.
-            Route(VOICE_PATH + ".{extension}", Endpoint(legacy.voice, plain)),
-            Route("/signal.js", Endpoint(legacy.signal, plain)),
-            Route(CALLS_PATH, Endpoint(api.calls, problem, READ)),
-            Route(CALLS_PATH + ".{extension}", Endpoint(api.calls, problem, READ)),
-            Route(call_path("{call_id}"), Endpoint(api.call, problem, READ)),
-            Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
-            Route(peaks_path("{recording_id}"), Endpoint(peaks.peaks, problem, READ)),
-            Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
-            Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),
-            Route(spans_path("{recording_id}"), Endpoint(masking.spans, problem, (*READ, "POST"))),
-            Route(
-                span_path("{recording_id}", "{span_id}"),
-                Endpoint(masking.span, problem, ("PATCH", "DELETE")),
-            ),
-            Route(CHANGES_PATH, Endpoint(api.changes, problem, READ)),
-            Route(OPENAPI_PATH, Endpoint(api.openapi, problem, READ)),
-            *_health(parts.is_ready),
+            *page_routes(session, parts.pages),
+            *(Route(each.path, FixedHeaders(each.endpoint, WEB_HEADERS)) for each in programs),
         ],
-        nowhere=_nowhere,
-        middleware=[
-            Middleware(AccessLog, name="web"),
-            Middleware(FixedHeaders, headers=WEB_HEADERS),
-        ],
+        nowhere=FixedHeaders(_nowhere, WEB_HEADERS),
+        middleware=[Middleware(AccessLog, name="web")],
     )
 
 
@@ -155,15 +158,6 @@ def _application(routes: list[Route], nowhere: ASGIApp, middleware: list[Middlew
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     tell = problem if scope["path"].startswith(API) else plain
     await tell(NotFound("There is nothing at this address."))(scope, receive, send)
-
-
-async def _front_page(request: Request) -> Response:  # noqa: ARG001  # a handler's shape
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Callreel</title>'
-        "<h1>Callreel</h1><p>This server finds, serves and protects recordings of telephone calls."
-        " Pages for people are not made yet; programs use its"
-        f' <a href="{OPENAPI_PATH}">API</a>.</html>'
-    )
 
 
 def _health(is_ready: Callable[[], bool]) -> list[Route]:

@@ -51,7 +51,7 @@ def _token(request: Request) -> str:
     return raw.rpartition(b"/")[2].decode("latin-1")
 
 
-def _refusal(told: CallreelError) -> Response:
+def _refusal(_request: Request, told: CallreelError) -> Response:
     if isinstance(told, Unauthenticated):
         # Nothing below asks for credentials here; were it to, no client may be made to send them.
         return PlainTextResponse("forbidden: This address is not valid.", 403)

@@ -39,7 +39,7 @@ class MaskingApi:
         """``GET /api/v1/signals`` lists, ``POST`` sends one."""
         if request.method == "POST":
             return await self._send(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         values = query_of(request, parameters.SIGNALS)
         limit, cursor = parameters.page(values, "cursor")
         settled = values.get("settled")
@@ -59,7 +59,7 @@ class MaskingApi:
 
     async def _send(self, request: Request) -> Response:
         require_own_site(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         order = _order(await json_body(request))
         answer = await run_in_threadpool(
@@ -75,7 +75,7 @@ class MaskingApi:
     async def settle(self, request: Request) -> Response:
         """``POST /api/v1/signals/{id}/settle``."""
         require_own_site(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         body = await json_body(request)
         require_members(body, ("settle", "reason", "counterpart_at"))
@@ -97,7 +97,7 @@ class MaskingApi:
         """``GET /api/v1/recordings/{id}/spans`` lists, ``POST`` adds one."""
         if request.method == "POST":
             require_own_site(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         recording_id = RecordingId(request.path_params["recording_id"])
         if request.method != "POST":
@@ -124,7 +124,7 @@ class MaskingApi:
     async def span(self, request: Request) -> Response:
         """``PATCH`` and ``DELETE /api/v1/recordings/{id}/spans/{span_id}``."""
         require_own_site(request)
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         query_of(request, ())
         recording_id = RecordingId(request.path_params["recording_id"])
         span_id = request.path_params["span_id"]

@@ -28,7 +28,7 @@ class PeaksApi:
 
     async def peaks(self, request: Request) -> Response:
         """``GET /api/v1/recordings/{id}/peaks``."""
-        principal = await self._session.principal_of(request)
+        principal = await self._session.person_or_program(request)
         wanted = parameters.stretch(query_of(request, parameters.PEAKS))
         recording_id = RecordingId(request.path_params["recording_id"])
         seen = await self._looking.run(self._peaks.look, principal, recording_id, wanted)

@@ -50,11 +50,11 @@ class SoundSender:
         name: str,
         changed: Callable[[Collection[Delivery]], Collection[Delivery]],
         pace: Pace,
-        refusal: Callable[[CallreelError], Response],
+        refusal: Callable[[Request, CallreelError], Response],
         piece_bytes: int | None = None,
     ) -> None:
         self._pace = pace
-        self._refusal = refusal
+        self.refuse = refusal
         self._piece_bytes = piece_bytes
         self._watch = MaskWatch(changed)
         # To open may mean to wait for a render; those who wait must not hold up those who stream.
@@ -86,7 +86,7 @@ class SoundSender:
             log.info("slow reader", bytes_sent=outlet.sent)
             await break_off(scope, gone)
         except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
-            refusal = self._refusal(as_told(error))
+            refusal = self.refuse(request, as_told(error))
             if not outlet.started:
                 await refusal(scope, receive, send)
             elif not outlet.ended:
@@ -171,7 +171,7 @@ def _headers(delivery: Delivery) -> list[tuple[bytes, bytes]]:
     headers = {
         "content-type": delivery.content_type,
         # The name is made of our id and the format: nothing from a record or a request.
-        "content-disposition": f'inline; filename="{delivery.filename}"',
+        "content-disposition": f'{delivery.disposition}; filename="{delivery.filename}"',
         "accept-ranges": "bytes",
         "etag": delivery.etag,
     }

@@ -1,0 +1,1 @@
+"""Pages for people: what a browser shows. Programs use ``web/api.py``."""

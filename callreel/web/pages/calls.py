@@ -1,0 +1,181 @@
+"""Call View: the list of calls, its filters, the bars above it, and calls as they come in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from callreel.access.policy import Action
+from callreel.db.listing import ViewedPage
+from callreel.db.summary import Summary
+from callreel.errors import CallreelError
+from callreel.flows.browse import Browse
+from callreel.model import Clock, UnixMillis
+from callreel.web.pages import drawing
+from callreel.web.pages.filters import COLUMNS, MORE_COLUMNS, STATES, View, read_view
+from callreel.web.pages.live import Live
+from callreel.web.pages.page import Pages, Visitor, is_partial
+from callreel.web.threads import Threads
+
+PAGE = 100
+BARS_WITHIN_S = 0.15
+"""How long rows wait for the bars; later ones follow by themselves."""
+KEEP_ALIVE_S = 15
+
+PERIODS = ("today", "yesterday", "7d", "30d", "this-month", "last-month", "this-year")
+LENGTHS = ("30s", "1m", "5m", "15m", "1h")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What stands above the rows."""
+
+    summary: Summary
+    bars: drawing.Bars | None
+
+
+class ListPages:
+    """Pages about many calls."""
+
+    def __init__(self, pages: Pages, browse: Browse, live: Live, clock: Clock) -> None:
+        self._pages = pages
+        self._browse = browse
+        self._live = live
+        self._clock = clock
+        # A count over millions must not keep rows of others waiting.
+        self._counting = Threads("overview", 4)
+
+    async def calls(self, request: Request, visitor: Visitor) -> Response:
+        """``GET /calls?…``."""
+        view = self._view(request, visitor)
+        clean = view.query(before=view.cursor)
+        if not is_partial(request) and clean != request.url.query:
+            return RedirectResponse(_address(clean), 303)
+        principal = visitor.signed_in.principal
+        counting = asyncio.ensure_future(self._counting.run(self._overview, visitor, view))
+        try:
+            page = await run_in_threadpool(
+                self._browse.look, principal, view.filter, view.order, PAGE, view.cursor
+            )
+            await asyncio.wait([counting], timeout=BARS_WITHIN_S)
+            overview = counting.result() if counting.done() else None
+            # It is asked for again by the page; the count that runs on is then in memory.
+            place = await run_in_threadpool(self._browse.came, principal, view.filter, None)
+        finally:
+            counting.add_done_callback(_forget)
+        values = await self._shown(visitor, view, page, overview)
+        headers = {"HX-Replace-Url": _address(clean)} if is_partial(request) else {}
+        if _was_typed(request):
+            headers = {"HX-Replace-Url": _address(clean)}
+        elif is_partial(request):
+            headers = {"HX-Push-Url": _address(clean)}
+        name = "calls_results.html" if is_partial(request) else "calls.html"
+        return self._pages.page(name, request, visitor, 200, headers, place=place[1], **values)
+
+    async def overview(self, request: Request, visitor: Visitor) -> Response:
+        """``GET /calls/overview?…``: the bars, where they took longer than the rows."""
+        view = self._view(request, visitor)
+        overview = await self._counting.run(self._overview, visitor, view)
+        return self._pages.page(
+            "calls_overview.html", request, visitor, view=view, overview=overview
+        )
+
+    async def live(self, request: Request, visitor: Visitor) -> Response:
+        """``GET /calls/live/{place}?…``: rows that came in after a place, as server-sent events."""
+        view = self._view(request, visitor)
+        since = request.headers.get("last-event-id", request.path_params["place"])
+        return StreamingResponse(
+            self._rows(request, visitor, view, since),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
+        )
+
+    async def _rows(
+        self, request: Request, visitor: Visitor, view: View, since: str
+    ) -> AsyncIterator[str]:
+        seat = self._live.join(visitor.signed_in, view.filter, since)
+        try:
+            yield "retry: 1000\n\n"
+            while not await request.is_disconnected():
+                came = await seat.next(KEEP_ALIVE_S)
+                if came is None:
+                    yield ": still here\n\n"
+                    continue
+                rows = self._pages.render(
+                    "calls_came.html",
+                    request,
+                    visitor,
+                    view=view,
+                    items=came.items,
+                    shape=drawing.shape,
+                    may_hear=visitor.may(Action.HEAR),
+                )
+                lines = "".join(f"data: {line}\n" for line in rows.splitlines() if line.strip())
+                yield f"id: {came.place}\n{lines}\n"
+        except CallreelError:
+            # The session is over, or nobody knows: the page asks again and is told so.
+            return
+        finally:
+            seat.leave()
+
+    def _view(self, request: Request, visitor: Visitor) -> View:
+        return read_view(request.url.query, self._clock(), visitor.words)
+
+    def _overview(self, visitor: Visitor, view: View) -> Overview:
+        principal = visitor.signed_in.principal
+        extent = self._browse.extent(principal, view.filter)
+        if extent is None:
+            return Overview(Summary(0, 0.0, ()), None)
+        first, last = _shown_extent(view, extent, self._clock())
+        zone = visitor.words.zone
+        unit_ms = drawing.bucket_ms(zone, first, last)
+        found = self._browse.summary(principal, view.filter, unit_ms)
+        return Overview(found, drawing.bars(found.buckets, first, last, zone))
+
+    async def _shown(
+        self, visitor: Visitor, view: View, page: ViewedPage, overview: Overview | None
+    ) -> dict[str, object]:
+        places = await run_in_threadpool(self._browse.places, visitor.signed_in.principal)
+        return {
+            "view": view,
+            "page": page,
+            "overview": overview,
+            "places": places,
+            "periods": PERIODS,
+            "states": STATES,
+            "lengths": LENGTHS,
+            "all_columns": (*COLUMNS, *MORE_COLUMNS),
+            "shape": drawing.shape,
+            "may_hear": visitor.may(Action.HEAR),
+            "labels": dict((*places.sites, *places.groups)),
+        }
+
+
+def _shown_extent(
+    view: View, extent: tuple[UnixMillis, UnixMillis], now: UnixMillis
+) -> tuple[UnixMillis, UnixMillis]:
+    """The whole period that was asked for, as far as it is past; else from first to last call."""
+    if view.period is None:
+        return extent
+    last = UnixMillis(min(view.period.until - 1, max(now, extent[1])))
+    return view.period.since, max(last, extent[1])
+
+
+def _address(query: str) -> str:
+    return f"/calls?{query}" if query else "/calls"
+
+
+def _was_typed(request: Request) -> bool:
+    """Whether a keystroke asked for it: then Back must not undo letter by letter."""
+    return request.headers.get("hx-source", "").startswith("input#q")
+
+
+def _forget(counting: asyncio.Future[Overview]) -> None:
+    """A count that was too late is made again by the page, which is told what is wrong then."""
+    if not counting.cancelled():
+        counting.exception()

@@ -1,0 +1,229 @@
+"""The address of Call View is its state: from query string to filter, and back in one clean form.
+
+What is not known is named, never ignored. Source: ui.md section 4.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from callreel.db.search import CallFilter, Order
+from callreel.db.terms import Field, Term
+from callreel.errors import BadRequest
+from callreel.model import Direction, Disposition, UnixMillis
+from callreel.periods import Period, parse_period
+from callreel.web.pages.words import Words
+from callreel.web.query import require_short
+
+NAMES = (
+    "q", "since", "from", "to", "dir", "state", "site", "grp", "agent", "ext", "min", "max",
+    "rec", "mask", "note", "sort", "cols", "before",
+)  # fmt: skip
+"""In the order of a clean address."""
+COLUMNS = ("started", "direction", "party", "agent", "group", "rang", "talk", "shape", "flags")
+"""Those of the list that are shown where nobody chose."""
+MORE_COLUMNS = ("site", "to", "outcome", "id")
+DIRECTIONS = {"in": Direction.INBOUND, "out": Direction.OUTBOUND, "internal": Direction.INTERNAL}
+STATES = ("answered", "abandoned", "busy", "failed")
+
+T = TypeVar("T")
+
+_LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,5})(s|m|h)?")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_DIGITS = re.compile(r"[+*]?[0-9*]+")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of the calls somebody looks at."""
+
+    values: Mapping[str, str]
+    """By name, as given, without blanks."""
+    filter: CallFilter
+    order: Order
+    columns: tuple[str, ...]
+    cursor: str | None
+    period: Period | None = None
+    terms: tuple[tuple[str, Term], ...] = field(default=())
+    """What was typed, and what it means."""
+
+    def query(self, **changes: str | None) -> str:
+        """The query string of this view with changes; None leaves a name out.
+
+        Another filter begins at its first page.
+        """
+        values = {**self.values, **changes}
+        if "before" not in changes:
+            values.pop("before", None)
+        return urlencode([(name, values[name]) for name in NAMES if values.get(name)])
+
+    def during(self, start: int, end: int, words: Words) -> str:
+        """The query string of this view within [start, end), both on whole minutes."""
+        times = {"from": words.minute(start), "to": words.minute(end - 60_000)}
+        return self.query(since=None, **times)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether calls that come in now belong on top of it."""
+        return self.order is Order.NEWEST and self.cursor is None
+
+    def without(self, name: str) -> str:
+        """The query string without one filter."""
+        return self.query(**{name: None})
+
+
+def read_view(query: str, now: UnixMillis, words: Words) -> View:
+    """The view of an address.
+
+    Args:
+        query: The query string.
+        now: What time it is.
+        words: Of the visitor; days begin in their time zone.
+
+    Raises:
+        BadRequest: A name is not known or doubled, or a value cannot be read; it is named.
+    """
+    require_short(query.encode("utf-8", "surrogatepass"))
+    values = _values(query)
+    wanted, period = _period(values, now, words)
+    terms = tuple(_terms(values.get("q", "")))
+    if "agent" in values:
+        terms += ((values["agent"], Term(Field.AGENT, values["agent"])),)
+    wanted = replace(
+        wanted,
+        terms=tuple(term for _, term in terms),
+        direction=_one(values, "dir", DIRECTIONS),
+        disposition=_one(values, "state", {name: Disposition(name) for name in STATES}),
+        site_id=values.get("site"),
+        group_id=values.get("grp"),
+        ext=values.get("ext"),
+        at_least_s=_seconds(values, "min"),
+        at_most_s=_seconds(values, "max"),
+        rec=_one(values, "rec", _YES_OR_NO),
+        mask=_one(values, "mask", _YES_OR_NO),
+        noted=_one(values, "note", _YES_OR_NO),
+    )
+    order = _one(values, "sort", {each.value: each for each in Order}) or Order.NEWEST
+    return View(values, wanted, order, _columns(values), values.get("before"), period, terms)
+
+
+_YES_OR_NO = {"yes": True, "no": False}
+
+
+def _values(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=60)
+    except ValueError:
+        raise BadRequest("The address cannot be read.") from None
+    values: dict[str, str] = {}
+    for name, text in pairs:
+        if name == "col":
+            # Boxes that were ticked, each by itself: the form without a script.
+            values["cols"] = f"{values['cols']},{text}" if "cols" in values else text
+            continue
+        if name not in NAMES:
+            raise BadRequest(f"{name[:40]!r} is not a filter here; known are {', '.join(NAMES)}.")
+        if name in values:
+            raise BadRequest(f"{name}: given more than once.")
+        if not text.isprintable():
+            raise BadRequest(f"{name}: holds a control character.")
+        values[name] = text.strip()
+    return {name: text for name, text in values.items() if text}
+
+
+def _period(
+    values: Mapping[str, str], now: UnixMillis, words: Words
+) -> tuple[CallFilter, Period | None]:
+    since, start, end = (values.get(name) for name in ("since", "from", "to"))
+    if since is not None and (start or end):
+        raise BadRequest("since: give either since, or from and to.")
+    if start is None and end is not None:
+        raise BadRequest("to: give from as well.")
+    text = since if since is not None else f"{start}..{end or ''}" if start else None
+    if text is None:
+        return CallFilter(), None
+    period = parse_period(text, now, words.zone)
+    return CallFilter(since=period.since, until=period.until), period
+
+
+def _one(values: Mapping[str, str], name: str, known: Mapping[str, T]) -> T | None:
+    text = values.get(name)
+    if text is None:
+        return None
+    if text not in known:
+        raise BadRequest(f"{name}: must be one of {', '.join(known)}.")
+    return known[text]
+
+
+def _seconds(values: Mapping[str, str], name: str) -> float | None:
+    text = values.get(name)
+    if text is None:
+        return None
+    found = _LENGTH.fullmatch(text)
+    if found is None or (found[1] and found[3]):
+        raise BadRequest(f"{name}: not a length such as 90, 1:30, 5m or 1h.")
+    return int(found[1] or 0) * 60.0 + int(found[2]) * _UNITS[found[3] or "s"]
+
+
+def _columns(values: Mapping[str, str]) -> tuple[str, ...]:
+    text = values.get("cols")
+    if text is None:
+        return COLUMNS
+    chosen = text.split(",")
+    known = (*COLUMNS, *MORE_COLUMNS)
+    for name in chosen:
+        if name not in known:
+            raise BadRequest(f"cols: {name[:40]!r} is not a column; known are {', '.join(known)}.")
+    return tuple(name for name in known if name in chosen)
+
+
+def _terms(text: str) -> list[tuple[str, Term]]:
+    """What was typed, split at blanks; quotes hold words together, ``-`` leaves out."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+    lexer.quotes = '"'
+    try:
+        pieces = list(lexer)
+    except ValueError:
+        raise BadRequest('q: a " is not closed.') from None
+    found: list[tuple[str, Term]] = []
+    for piece in _numbers_together(pieces):
+        wanted = not (piece.startswith("-") and len(piece) > 1)
+        word = piece if wanted else piece[1:]
+        name, colon, rest = word.partition(":")
+        if not colon:
+            found.append((piece, Term(Field.ANY, word, wanted)))
+            continue
+        if name.lower() not in _FIELDS:
+            raise BadRequest(
+                f"q: {name[:40]!r} cannot be searched in; known are {', '.join(_FIELDS)}."
+            )
+        if not rest.strip("*"):
+            raise BadRequest(f"q: {name}: what is looked for is missing.")
+        found.append((piece, Term(Field(name.lower()), rest, wanted)))
+    return found
+
+
+_FIELDS = tuple(each.value for each in Field if each is not Field.ANY)
+
+
+def _numbers_together(pieces: list[str]) -> list[str]:
+    """``0161 496 0192`` is one number, however it was typed."""
+    found: list[str] = []
+    for piece in pieces:
+        if (
+            found
+            and _DIGITS.fullmatch(piece)
+            and _DIGITS.fullmatch(found[-1])
+            and not found[-1].endswith("*")
+            and not piece.startswith(("*", "+"))
+        ):
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found

@@ -1,0 +1,82 @@
+"""What things are called on pages, by the names that addresses and rows use for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+Names = Mapping[str, Mapping[str, str]]
+
+
+def names(_: Callable[[str], str]) -> Names:
+    """Every name in the language of ``_``."""
+    return {
+        "roles": {
+            "administrator": _("Administrator"),
+            "supervisor": _("Supervisor"),
+            "compliance": _("Compliance"),
+            "integrator": _("Integrator"),
+            "auditor": _("Auditor"),
+        },
+        "outcomes": {
+            "answered": _("Answered"),
+            "abandoned": _("Abandoned"),
+            "busy": _("Busy"),
+            "failed": _("Failed"),
+            "unknown": _("Unknown"),
+        },
+        "columns": {
+            "started": _("Started"),
+            "direction": _("Direction"),
+            "party": _("Outside party"),
+            "agent": _("Agent"),
+            "group": _("Group"),
+            "rang": _("Rang"),
+            "talk": _("Talk"),
+            "shape": _("Shape of call"),
+            "flags": _("Notes and masks"),
+            "site": _("Site"),
+            "to": _("To"),
+            "outcome": _("Outcome"),
+            "id": _("Call"),
+        },
+        "filters": {
+            "q": _("Search"),
+            "since": _("When"),
+            "from": _("From"),
+            "to": _("To"),
+            "dir": _("Direction"),
+            "state": _("Outcome"),
+            "site": _("Site"),
+            "grp": _("Group"),
+            "agent": _("Agent"),
+            "ext": _("Extension"),
+            "min": _("Longer than"),
+            "max": _("At most"),
+            "rec": _("Recorded"),
+            "mask": _("Masked"),
+            "note": _("With notes"),
+        },
+        "period_names": {
+            "today": _("Today"),
+            "yesterday": _("Yesterday"),
+            "7d": _("7 days"),
+            "30d": _("30 days"),
+            "this-month": _("This month"),
+            "last-month": _("Last month"),
+            "this-year": _("This year"),
+        },
+        "length_names": {
+            "30s": _("30 seconds"),
+            "1m": _("1 minute"),
+            "5m": _("5 minutes"),
+            "15m": _("15 minutes"),
+            "1h": _("1 hour"),
+        },
+        "sources": {
+            "signal": _("signal"),
+            "dtmf": _("keys pressed"),
+            "hand": _("by hand"),
+            "detector": _("heard in the sound"),
+            "import": _("came with the recording"),
+        },
+    }

@@ -1,0 +1,100 @@
+"""Every page and its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from callreel.flows.browse import Browse
+from callreel.flows.listen import Listening
+from callreel.flows.masking import Masking
+from callreel.flows.noting import Noting
+from callreel.flows.peaks import Peaks
+from callreel.flows.sessions import Sessions
+from callreel.flows.visitors import Visitors
+from callreel.model import Clock
+from callreel.web.edge import Endpoint, FixedHeaders
+from callreel.web.outlet import Pace
+from callreel.web.pages.assets import PREFIX, Assets
+from callreel.web.pages.call import CallFlows, CallPages, CallSound
+from callreel.web.pages.calls import ListPages
+from callreel.web.pages.live import Live
+from callreel.web.pages.login import HOME, Login
+from callreel.web.pages.page import (
+    LOGIN,
+    PAGE_HEADERS,
+    PageEndpoint,
+    PageHandler,
+    Pages,
+)
+from callreel.web.problems import plain
+from callreel.web.session import Session
+
+POST = ("POST",)
+SOUND_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "private, no-store",
+    "content-security-policy": "default-src 'none'",
+}
+"""On the sound of the player."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What pages stand on."""
+
+    sessions: Sessions
+    visitors: Visitors
+    browse: Browse
+    listening: Listening
+    peaks: Peaks
+    masking: Masking
+    noting: Noting
+    clock: Clock
+    pace: Pace = field(default_factory=Pace)
+
+
+def page_routes(session: Session, parts: PageParts) -> list[Route]:
+    """Every route of the pages."""
+    assets = Assets()
+    pages = Pages(session, parts.visitors, assets)
+    login = Login(pages, session)
+    calls = ListPages(pages, parts.browse, Live(parts.browse, parts.sessions), parts.clock)
+    flows = CallFlows(parts.browse, parts.listening, parts.peaks, parts.masking, parts.noting)
+    call = CallPages(pages, flows)
+    sound = CallSound(pages, session, parts.listening, parts.pace)
+
+    def page(path: str, handler: PageHandler, methods: tuple[str, ...] = ("GET", "HEAD")) -> Route:
+        endpoint = PageEndpoint(pages, handler, methods)
+        return Route(path, FixedHeaders(endpoint, PAGE_HEADERS))
+
+    def heard(path: str, endpoint: ASGIApp) -> Route:
+        return Route(path, FixedHeaders(endpoint, SOUND_HEADERS))
+
+    return [
+        Route("/", Endpoint(_front_page, plain, ("GET", "HEAD"))),
+        Route(PREFIX + "/{digest}/{name:path}", Endpoint(assets.answer, plain, ("GET", "HEAD"))),
+        Route(LOGIN, FixedHeaders(login, PAGE_HEADERS)),
+        page("/logout", login.sign_out, POST),
+        page("/calls", calls.calls),
+        page("/calls/overview", calls.overview),
+        page("/calls/live/{place}", calls.live),
+        page("/calls/{call_id}", call.call),
+        page("/calls/{call_id}/dock", call.dock),
+        page("/calls/{call_id}/wave", call.wave),
+        page("/calls/{call_id}/heard", call.heard, POST),
+        page("/calls/{call_id}/notes", call.note, POST),
+        page("/calls/{call_id}/notes/{note_id}/remove", call.remove_note, POST),
+        heard("/calls/{call_id}/audio/{revision}", sound.audio),
+        heard("/calls/{call_id}/download", sound.download),
+    ]
+
+
+async def _front_page(request: Request) -> Response:  # noqa: ARG001  # a handler's shape
+    return RedirectResponse(HOME, 303)

@@ -1,0 +1,111 @@
+// Keys, the list, rows that come in, and signing in again without losing the page.
+
+import { call, doing, isOpen, play, sides } from "/static/player.js";
+
+const rows = () => [...document.querySelectorAll("tr[data-call]")];
+const singleKeys = () => document.body.dataset.keys === "on";
+
+function select(row) {
+  for (const other of document.querySelectorAll("tr.selected")) other.classList.remove("selected");
+  if (!row) return;
+  row.classList.add("selected");
+  row.scrollIntoView({ block: "nearest" });
+  row.querySelector("td.started a, a")?.focus({ preventScroll: true });
+}
+const selected = () => document.querySelector("tr.selected");
+function step(by) {
+  const all = rows();
+  const at = all.indexOf(selected());
+  select(all[Math.max(0, Math.min(all.length - 1, at + by))]);
+}
+function playRow(row) {
+  const button = row?.querySelector("[data-play]");
+  if (button) play(button.dataset.play, button.dataset.audio);
+}
+function playNext(by) {
+  const all = rows();
+  let at = all.findIndex((row) => row.dataset.call === call());
+  do { at += by; } while (all[at] && !all[at].querySelector("[data-play]"));
+  if (all[at]) { select(all[at]); playRow(all[at]); }
+}
+
+const keys = {
+  "/": () => document.getElementById("q")?.focus(),
+  j: () => step(1), k: () => step(-1), p: () => playRow(selected()),
+  n: () => playNext(1), b: () => playNext(-1),
+  " ": () => doing.toggle(), "<": () => doing.slower(), ">": () => doing.faster(),
+  ArrowLeft: (event) => doing.back(event), ArrowRight: (event) => doing.forward(event),
+  1: () => sides("0"), 2: () => sides("1"), 3: () => sides("2"),
+  s: () => doing.silence(), m: () => doing.note(),
+  "[": () => doing["loop-from"](), "]": () => doing["loop-to"](), "\\": () => doing["loop-off"](),
+  "+": () => doing["zoom-in"](), "-": () => doing["zoom-out"](),
+  "?": () => document.getElementById("keys").showModal(),
+};
+const OF_PLAYER = new Set([" ", "<", ">", "ArrowLeft", "ArrowRight", "1", "2", "3", "s", "m", "[", "]", "\\", "+", "-"]);
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.target.closest("input:not([type=range]), textarea, select, dialog")) return;
+  const onControl = event.target.closest("button, a, summary, input[type=range]");
+  if (event.key === " " && onControl && !onControl.matches("input[type=range]")) return;
+  if (event.key.startsWith("Arrow") && event.target.matches("input[type=range]")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (!keys[key] || (!singleKeys() && event.key.length === 1 && event.key !== " ")) return;
+  if (OF_PLAYER.has(key) && !isOpen()) return;
+  event.preventDefault();
+  keys[key](event);
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-open]");
+  if (opener) document.getElementById(opener.dataset.open).showModal();
+  for (const menu of document.querySelectorAll("details.menu[open], details.more[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+// Rows that come in: those that are there already go, the row that is read does not move, and a
+// screen reader is told twice a minute at most.
+const MOST_ROWS = 300;
+let came = 0;
+let toldAt = 0;
+let scroll = null;
+document.addEventListener("htmx:sse:before:message", (event) => {
+  const live = document.getElementById("live");
+  if (live && !live.checked) event.preventDefault();
+  scroll = document.querySelector(".scroll");
+  if (scroll) scroll.dataset.height = String(scroll.scrollHeight);
+  const fresh = event.detail.message?.data?.match(/<tr id="([^"]+)"/g) ?? [];
+  for (const each of fresh) document.getElementById(each.slice(8, -1))?.remove();
+  came += fresh.length;
+});
+document.addEventListener("htmx:sse:after:message", () => {
+  const list = document.getElementById("rows");
+  if (list && !list.matches("tbody")) { document.getElementById("filters")?.requestSubmit(); return; }
+  while (rows().length > MOST_ROWS) rows().at(-1).remove();
+  if (scroll && scroll.scrollTop > 0) scroll.scrollTop += scroll.scrollHeight - Number(scroll.dataset.height);
+  if (came && performance.now() - toldAt > 30_000) {
+    document.getElementById("status").textContent = `+${came}`;
+    toldAt = performance.now();
+    came = 0;
+  }
+});
+
+// The session ended: what is on the page stays, and a dialog asks to sign in again.
+const dialog = document.getElementById("signed-out");
+document.addEventListener("signed-out", () => { if (!dialog.open) dialog.showModal(); });
+dialog?.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch("/login", {
+    method: "POST", body: new URLSearchParams(new FormData(event.target)),
+    headers: { "HX-Request-Type": "partial" },
+  });
+  if (answer.status === 204) {
+    const fresh = await (await fetch(location.href)).text();
+    const token = new DOMParser().parseFromString(fresh, "text/html").querySelector("meta[name=csrf]").content;
+    document.querySelector("meta[name=csrf]").content = token;
+    for (const field of document.querySelectorAll("input[name=csrf]")) field.value = token;
+    event.target.reset();
+    dialog.close();
+  } else {
+    event.target.querySelector(".error").hidden = false;
+  }
+});
