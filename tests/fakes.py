@@ -14,10 +14,11 @@ from callreel.audio.peaks import Points
 from callreel.db.changes import Change, ChangePage
 from callreel.db.search import CallFilter, CallPage
 from callreel.db.unsettled import ListedSignal, SignalPage, SignalState
-from callreel.errors import CallreelError, NotFound
+from callreel.errors import CallreelError, NotFound, Unauthenticated
 from callreel.flows.issue import Issued
 from callreel.flows.masking import RecordingSpans
 from callreel.flows.peaks import SeenPeaks, Stretch
+from callreel.flows.sessions import SignedIn
 from callreel.flows.settling import Settlement
 from callreel.flows.signal import SignalAnswer, SignalOrder
 from callreel.model import (
@@ -73,6 +74,14 @@ class FakeUsers:
 
     def rehashed(self, user: WebUser, password_hash: str) -> None:
         """Hashes of tests are as strong as any."""
+
+
+class FakeSessions:
+    """Nobody is signed in."""
+
+    def find(self, secret: str) -> SignedIn:
+        """No secret is good."""
+        raise Unauthenticated("You are not signed in.")
 
 
 @dataclass

@@ -22,6 +22,7 @@ from callreel.model import (
     CallId,
     Direction,
     Disposition,
+    Party,
     Recording,
     RecordingId,
     RecordingState,
@@ -71,6 +72,7 @@ class NewCall:
     disposition: Disposition
     linked_id: str | None
     unique_id: str | None = None
+    caller_name: str = ""
     """What the switch calls it in its own events, where it said."""
     answered_at: UnixMillis | None = None
     clock_s: float = 0.0
@@ -97,6 +99,8 @@ class NewRecording:
     ready_at: UnixMillis
     key_presses: str | None = None
     """What is to be done with keys heard in it, where it is new or its sound is; None: nothing."""
+    agent_channel: Party | None = None
+    """Where the agent speaks; None changes nothing that is known."""
 
 
 def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
@@ -242,7 +246,13 @@ def _recording_values(recording: NewRecording) -> dict[str, object]:
         "state": recording.state.value,
         "reason": recording.reason,
         **facts,
+        **_agent_channel(recording),
     }
+
+
+def _agent_channel(recording: NewRecording) -> dict[str, object]:
+    channel = recording.agent_channel
+    return {} if channel is None else {"agent_channel": channel.value}
 
 
 def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:

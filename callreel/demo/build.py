@@ -17,6 +17,7 @@ from callreel.demo.state import DemoPlan, read_plan, write_plan
 from callreel.demo.town import SITES
 from callreel.errors import ConfigurationError
 from callreel.flows.entry import CallEntry, Result, SharedRecording, SoundFile
+from callreel.model import Party, UnixMillis
 from callreel.settings import Settings
 
 SEED = 960_496
@@ -130,6 +131,10 @@ def _entries(calls: Sequence[PlannedCall], sound_dir: Path) -> Iterator[CallEntr
             direction=call.direction,
             from_number=call.from_number,
             to_number=call.to_number,
+            caller_name=call.caller_name,
+            answered_at=None
+            if call.rang_s is None
+            else UnixMillis(call.started_at + round(call.rang_s * 1000)),
             duration_s=call.duration_s,
             voicelocation=call.site.voicelocation,
             voicefilename=call.voicefilename,
@@ -140,4 +145,5 @@ def _entries(calls: Sequence[PlannedCall], sound_dir: Path) -> Iterator[CallEntr
             linked_id=call.linked_id,
             spans=call.spans,
             audio=audio,
+            agent_channel=Party.LEFT if call.sound and not call.sound.form.mono else None,
         )

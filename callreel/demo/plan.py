@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from callreel.demo.conversations import Conversation
-from callreel.demo.names import customer_number, voicefilename
+from callreel.demo.names import caller_name, customer_number, voicefilename
 from callreel.demo.sound import Form, Lead, PlannedSound
 from callreel.demo.town import SITES, DemoSite, Person
 from callreel.model import Direction, Disposition, Span, UnixMillis
@@ -58,6 +58,9 @@ class PlannedCall:
     """The voicefilename of the call that this one shares a recording with."""
     spans: tuple[Span, ...] = ()
     sound: PlannedSound | None = None
+    caller_name: str = ""
+    rang_s: float | None = None
+    """Until it was answered; None where it was not."""
 
 
 def plan_calls(
@@ -140,13 +143,18 @@ class _Planner:
             extension=self._other(first.site, first.extension).extension,
             voicefilename=self._name(first) if own_name else first.voicefilename,
             recording_name=first.voicefilename,
+            rang_s=0.0,
         )
         return [first, second]
 
     def _recorded(self, told: Conversation, sound: PlannedSound) -> PlannedCall:
         call = self._call(told.direction)
         return replace(
-            call, duration_s=sound.duration_s, voicefilename=self._name(call), sound=sound
+            call,
+            duration_s=sound.duration_s,
+            voicefilename=self._name(call),
+            sound=sound,
+            rang_s=sound.lead.ring_s,
         )
 
     def _call(self, direction: Direction) -> PlannedCall:
@@ -173,6 +181,7 @@ class _Planner:
             extension=person.extension,
             channel=channel,
             disposition=Disposition.ANSWERED,
+            caller_name=caller_name(customer) if direction is Direction.INBOUND else "",
         )
 
     def _other(self, site: DemoSite, extension: str | None) -> Person:

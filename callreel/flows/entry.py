@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from callreel.model import CallId, Direction, Disposition, RecordingId, Span, UnixMillis
+from callreel.model import CallId, Direction, Disposition, Party, RecordingId, Span, UnixMillis
 
 DEFAULT_DATASOURCE = "1"
 DEFAULT_VOICELOCATION = "1"
@@ -68,6 +68,8 @@ class CallEntry:
     direction: Direction = Direction.UNKNOWN
     from_number: str = ""
     to_number: str = ""
+    caller_name: str = ""
+    """As the network told it; text of anybody."""
     duration_s: float | None = None
     """Of the call, in seconds; None where only the sound knows."""
     voicelocation: str | None = None
@@ -88,6 +90,8 @@ class CallEntry:
     keyed_by_sound: bool = False
     """``source_key`` tells the call only together with the sound."""
     audio: SoundFile | None = None
+    agent_channel: Party | None = None
+    """Where the agent speaks in it; None where the record does not tell."""
     second_copy: SoundFile | None = None
     """Another file of the same sound; the entry is refused where it is not the same."""
     missing: str | None = None

@@ -274,6 +274,7 @@ class _Run:
             started_at=started_at,
             ready_at=ready_at,
             key_presses=site.key_presses,
+            agent_channel=entry.agent_channel,
         )
 
     def _require_one_meaning(
@@ -393,6 +394,7 @@ def _new_call(
         disposition=entry.disposition,
         linked_id=entry.linked_id,
         unique_id=entry.unique_id,
+        caller_name=entry.caller_name,
         answered_at=entry.answered_at,
         clock_s=entry.clock_s,
     )

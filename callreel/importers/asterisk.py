@@ -117,6 +117,7 @@ def _entry(
         clock_s=clock_of(started_at),
         direction=direction,
         from_number=_caller_number(row),
+        caller_name=_caller_name(row),
         to_number=row.dst.strip(),
         duration_s=read_duration(row.duration) or 0.0,
         voicelocation=options.voicelocation,
@@ -186,6 +187,12 @@ def _caller_number(row: CdrRow) -> str:
         return number
     found = _CALLER_ID.search(row.clid)
     return found.group(1).strip() if found is not None else ""
+
+
+def _caller_name(row: CdrRow) -> str:
+    """``M. Delgado`` of ``"M. Delgado" <01632960001>``; nothing where it repeats the number."""
+    name = _CALLER_ID.sub("", row.clid).strip().strip('"').strip()
+    return "" if name in {row.src.strip(), row.cnum.strip()} else name
 
 
 def device_of(channel: str) -> str:

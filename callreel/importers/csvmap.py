@@ -261,6 +261,7 @@ def _entry(
         direction=direction,
         from_number=field("from"),
         to_number=field("to"),
+        caller_name=field("caller_name"),
         duration_s=duration_s,
         voicelocation=field("voicelocation") or mapping.voicelocation,
         voicefilename=field("voicefilename") or None,

@@ -302,6 +302,7 @@ def _entry(
         direction=said.direction,
         from_number=said.from_number,
         to_number=said.to_number,
+        caller_name=said.caller_name,
         duration_s=said.duration_s,
         voicelocation=said.voicelocation or options.voicelocation,
         voicefilename=said.voicefilename,
@@ -311,6 +312,7 @@ def _entry(
         disposition=Disposition.ANSWERED,
         spans=spans,
         audio=audio,
+        agent_channel=said.agent_channel,
         second_copy=second,
     )
 

@@ -108,6 +108,11 @@ def _one_file(path: Path, columns: tuple[str, ...]) -> SwitchRows:
         yield Problem(path.name, error.message)
 
 
+def _caller_name(row: SwitchRow, number: str) -> str:
+    name = row.first("caller_id_name", "profile_caller_id_name").strip()
+    return "" if name == number else name
+
+
 def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions) -> CallEntry:
     uuid = row.first("uuid", "call_uuid", "xml_cdr_uuid", "profile_uuid")
     if _UUID.fullmatch(uuid) is None:
@@ -132,6 +137,7 @@ def _entry(row: SwitchRow, tree: MonitorTree | None, options: FreeSwitchOptions)
         clock_s=clock_of(started_at),
         direction=direction,
         from_number=from_number,
+        caller_name=_caller_name(row, from_number),
         to_number=to_number,
         duration_s=read_duration(row.first("duration")) or 0.0,
         voicelocation=options.voicelocation,

@@ -21,7 +21,8 @@ from callreel.importers.fields import read_direction, read_timezone
 from callreel.model import Direction, Disposition
 
 FIELDS = (
-    "id", "started_at", "answered_at", "duration_s", "direction", "from", "to", "extension",
+    "id", "started_at", "answered_at", "duration_s", "direction", "from", "to",
+    "caller_name", "extension",
     "channel", "disposition", "linked_id", "datasource", "voicelocation", "voicefilename",
     "recording",
 )  # fmt: skip

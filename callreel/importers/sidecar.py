@@ -20,7 +20,7 @@ from callreel.spans import MAX_POSITION_S
 
 FIELDS = (
     "datasource", "voicelocation", "voicefilename", "recording", "started_at", "duration_s",
-    "direction", "from", "to", "extension", "channel", "spans",
+    "direction", "from", "to", "caller_name", "extension", "channel", "agent_channel", "spans",
 )  # fmt: skip
 """Everything that may stand in a side-car."""
 MAX_BYTES = 1 << 20
@@ -45,8 +45,10 @@ class Sidecar:
     direction: Direction
     from_number: str
     to_number: str
+    caller_name: str
     extension: str | None
     channel: str | None
+    agent_channel: Party | None
     spans: tuple[Span, ...]
 
 
@@ -76,8 +78,10 @@ def read_sidecar(contents: bytes, zone: tzinfo) -> Sidecar:
         direction=_direction(document),
         from_number=_text(document, "from") or "",
         to_number=_text(document, "to") or "",
+        caller_name=_text(document, "caller_name") or "",
         extension=_text(document, "extension"),
         channel=_text(document, "channel"),
+        agent_channel=_agent_channel(document),
         spans=_spans(document),
     )
 
@@ -126,6 +130,15 @@ def _text(document: Mapping[str, object], name: str) -> str | None:
     except UnicodeEncodeError as error:
         raise BadInput(f"{name} holds half a character") from error
     return value
+
+
+def _agent_channel(document: Mapping[str, object]) -> Party | None:
+    value = document.get("agent_channel")
+    if value is None:
+        return None
+    if value not in {party.value for party in Party}:
+        raise BadInput("agent_channel must be left or right")
+    return Party(value)
 
 
 def _instant(document: Mapping[str, object], zone: tzinfo) -> UnixMillis | None:

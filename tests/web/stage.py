@@ -24,19 +24,27 @@ from callreel.access.identity import Verifier
 from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
+from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
+from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.visitors import Visitors
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
 from callreel.web.connection import GuardedConnection
 from callreel.web.outlet import Pace
+from callreel.web.pages.site import PageParts
+from callreel.web.session import CookieRules
 from tests.fakes import (
+    NOW,
     FakeBrowse,
     FakeDeliver,
     FakeIssue,
     FakeMasking,
     FakePeaks,
+    FakeSessions,
     FakeSettling,
     FakeSignals,
     FakeUsers,
@@ -75,8 +83,23 @@ class Backstage:
                 masking=cast("Masking", self.masking),
                 settling=cast("Settling", self.settling),
                 peaks=cast("Peaks", self.peaks),
+                pages=self._pages(),
+                cookie=CookieRules(secure=False),
                 is_ready=lambda: self.ready,
             )
+        )
+
+    def _pages(self) -> PageParts:
+        """Nobody signs in here; tests of pages have a house of their own."""
+        return PageParts(
+            sessions=cast("Sessions", FakeSessions()),
+            visitors=cast("Visitors", None),
+            browse=cast("Browse", self.browse),
+            listening=cast("Listening", self.deliver),
+            peaks=cast("Peaks", self.peaks),
+            masking=cast("Masking", self.masking),
+            noting=cast("Noting", None),
+            clock=lambda: NOW,
         )
 
     def echo(self) -> ASGIApp:

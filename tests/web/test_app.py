@@ -18,7 +18,6 @@ from callreel.web.parameters import CALLS, CHANGES
 from tests.web.stage import Backstage
 
 PATHS = [
-    "/",
     "/livez",
     "/nothing",
     "/voice.wav",
@@ -44,12 +43,15 @@ def test_every_answer_keeps_browsers_careful(web: TestClient, path: str) -> None
     assert "access-control-allow-origin" not in headers
 
 
-def test_the_front_page_says_what_this_is(web: TestClient) -> None:
-    """And that pages for people come later; no script."""
-    answer = web.get("/")
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "/api/v1/openapi.json" in answer.text
-    assert "<script" not in answer.text
+def test_the_front_page_leads_to_the_calls(web: TestClient) -> None:
+    """And from there to where people sign in."""
+    answer = web.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/calls")
+    answer = web.get("/calls?q=0161", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/login?next=%2Fcalls%3Fq%3D0161",
+    )
 
 
 def test_health_is_told_without_details(web: TestClient, backstage: Backstage) -> None:
