@@ -43,6 +43,21 @@ const keys = {
 };
 const OF_PLAYER = new Set([" ", "<", ">", "ArrowLeft", "ArrowRight", "1", "2", "3", "s", "m", "[", "]", "\\", "+", "-"]);
 
+// From the search field into what it found, also where that has not come yet.
+let into = false;
+const search = document.getElementById("q");
+search?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+  event.preventDefault();
+  select(rows()[0]);
+  into = true;
+});
+search?.addEventListener("input", () => { into = false; });
+document.addEventListener("htmx:after:swap", () => {
+  if (into && document.activeElement?.closest("tr, body")) select(rows()[0]);
+  into = false;
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.target.closest("input:not([type=range]), textarea, select, dialog")) return;
@@ -87,6 +102,10 @@ document.addEventListener("htmx:sse:after:message", () => {
     toldAt = performance.now();
     came = 0;
   }
+});
+
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail?.status === 401) document.dispatchEvent(new CustomEvent("signed-out"));
 });
 
 // The session ended: what is on the page stays, and a dialog asks to sign in again.

@@ -53,7 +53,8 @@ function load() {
   sound.preservesPitch = true;
   sound.playbackRate = Number(remembered("speed", "1"));
   sound.defaultPlaybackRate = sound.playbackRate;
-  if (want.at > 0) sound.addEventListener("loadedmetadata", () => { sound.currentTime = want.at; }, { once: true });
+  const at = want.at;
+  if (at > 0) sound.addEventListener("loadedmetadata", () => { sound.currentTime = at; }, { once: true });
   moved = performance.now();
   if (want.playing) sound.play().catch(() => { /* the error event says why */ });
 }
@@ -127,7 +128,7 @@ function draw(force = false) {
 }
 
 function frame() {
-  if (want.playing && !sound.paused && now) {
+  if (want.playing && !sound.paused && !sound.seeking && sound.readyState > 1 && now) {
     want.at = sound.currentTime;
     listen(want.at);
     if (loop.to !== null && loop.from !== null && want.at >= loop.to) seek(loop.from);
@@ -242,6 +243,7 @@ async function recover() {
   }
 }
 
+document.addEventListener("signed-out", () => { if (now) stop(); });
 addEventListener("pagehide", () => { closeStretch(); tell(true); });
 
 // One side alone: the graph is made when it is first wanted; the plain element is faster.
