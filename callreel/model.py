@@ -229,7 +229,8 @@ class Principal:
     reach: Scope
     """What was given to this user; ``access/policy.py`` narrows it per action."""
     via: str
-    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``."""
+    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job`` where something is done in
+    their name later."""
 
 
 @dataclass(frozen=True, slots=True)

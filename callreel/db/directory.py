@@ -18,7 +18,7 @@ from callreel.db.schema import (
     voicelocations,
 )
 from callreel.errors import BadRequest, NotFound
-from callreel.model import Fill
+from callreel.model import Fill, Scope
 
 DEFAULT_STORE = "1"
 DEFAULT_VOICELOCATION = "1"
@@ -257,3 +257,18 @@ def echo_url(conn: Connection, voicelocation: str) -> str | None:
     """The configured Echo address of a voicelocation; None where it has none of its own."""
     found = select(voicelocations.c.echo_url).where(voicelocations.c.id == voicelocation)
     return conn.execute(found).scalar()
+
+
+def scope_words(conn: Connection, scope: Scope) -> str:
+    """What a Scope stands for, by the names of its sites and groups."""
+    if scope.everything:
+        return "everything"
+    names = [site.name for site in list_sites(conn) if site.id in scope.site_ids]
+    query = (
+        select(sites.c.name.label("site"), groups.c.name)
+        .join(sites, sites.c.id == groups.c.site_id)
+        .where(groups.c.id.in_(sorted(scope.group_ids)))
+        .order_by(sites.c.name, groups.c.name)
+    )
+    names += [f"{row.site}/{row.name}" for row in conn.execute(query)]
+    return ", ".join(names) or "nothing"

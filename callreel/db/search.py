@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     and_,
     exists,
+    func,
     literal,
     or_,
     select,
@@ -145,6 +146,15 @@ def page_of(
         return rows, None
     last_row = rows[limit - 1]
     return rows[:limit], place.make(last_row["started_at"], last_row["id"])
+
+
+def count_calls(conn: Connection, scope: Scope, wanted: CallFilter) -> int:
+    """How many calls a filter finds now.
+
+    Cost: reads every one of them, from an index where times and extensions say it all.
+    """
+    query = select(func.count()).select_from(call_records)
+    return conn.execute(query.where(in_scope(scope), *conditions(wanted))).scalar_one()
 
 
 def conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:

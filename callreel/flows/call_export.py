@@ -1,0 +1,268 @@
+"""A filtered list of calls as a file: CSV for programs, CSV for spreadsheets, or a workbook.
+
+Rows are read in pages by their place, each in a short transaction of its own and within what the
+owner reaches at that moment, so that a million calls need the memory of a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from zoneinfo import ZoneInfo
+
+from callreel.access.policy import Action, scope_for
+from callreel.db import directory, search
+from callreel.db.database import Database
+from callreel.db.search import CallFilter
+from callreel.documents.cells import Cell
+from callreel.documents.tables import Column, Table, write_csv, write_xlsx
+from callreel.errors import BadRequest
+from callreel.flows.making import Made, Order, Parameters
+from callreel.model import Call, Direction, Span, UnixMillis
+from callreel.periods import local, parse_period, words
+
+PAGE = 1000
+FORMATS = ("csv", "csv-spreadsheet", "xlsx")
+"""RFC 4180 with raw values, CSV that a spreadsheet may open, and a workbook."""
+COLUMNS = (
+    Column("id", "Call", "text"),
+    Column("started_at", "Started", "instant"),
+    Column("duration_s", "Duration", "seconds"),
+    Column("direction", "Direction", "text"),
+    Column("from", "From", "text"),
+    Column("to", "To", "text"),
+    Column("extension", "Extension", "text"),
+    Column("channel", "Channel", "text"),
+    Column("datasource", "Datasource", "text"),
+    Column("recording_id", "Recording", "text"),
+    Column("voicelocation", "Voicelocation", "text"),
+    Column("voicefilename", "File", "text"),
+    Column("masked_spans", "Masked spans", "count"),
+    Column("masked_s", "Masked", "seconds"),
+)
+_KEYS = frozenset({"filter", "period", "format", "zone"})
+_FILTER_TYPES: dict[str, type] = {
+    "since": int,
+    "until": int,
+    "party": str,
+    "ext": str,
+    "direction": str,
+    "datasource": str,
+    "rec": bool,
+    "mask": bool,
+    "proposed": bool,
+}
+# To count these, each call must be looked at; that costs what the export itself does.
+_COSTLY = ("party", "mask", "proposed")
+_WORDS = {
+    "party": "number",
+    "ext": "extension",
+    "rec": "recorded",
+    "mask": "masked",
+    "proposed": "with proposed masks",
+}
+
+
+def filter_parameters(wanted: CallFilter) -> dict[str, object]:
+    """A filter as JSON values, without what it leaves open."""
+    return {name: value for name, value in asdict(wanted).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Parameters, read."""
+
+    wanted: CallFilter
+    period: str | None
+    """Words such as ``yesterday``; takes the place of the filter's instants."""
+    format: str
+    zone: ZoneInfo
+
+
+class CallExport:
+    """Makes files of calls; a ``making.Kind``.
+
+    Parameters: ``filter`` (the fields of ``CallFilter``), ``period`` (see ``periods``), ``format``
+    (one of FORMATS) and ``zone`` (a name such as ``Europe/London``); all may be left out.
+    """
+
+    action = Action.SEE_CALLS
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def checked(self, parameters: Parameters) -> Parameters:
+        """See ``making.Kind``."""
+        asked = _read(parameters)
+        if asked.period is not None:
+            # Any moment will do to learn whether it is one.
+            _resolved(asked, 1_800_000_000_000)
+        return {
+            "filter": filter_parameters(asked.wanted),
+            "format": asked.format,
+            "zone": asked.zone.key,
+            **({} if asked.period is None else {"period": asked.period}),
+        }
+
+    def make(self, order: Order) -> Made:
+        """See ``making.Kind``."""
+        asked = _resolved(_read(order.parameters), order.at)
+        counted = _Counted()
+        table = self._table(order, asked, counted)
+        day = local(order.at, asked.zone).date().isoformat()
+        if asked.format == "xlsx":
+            path = order.folder / f"calls-{day}.xlsx"
+            heed = lambda: order.heed(counted.rows, counted.total)  # noqa: E731  # it is one word
+            write_xlsx(table, path, zone=asked.zone, heed=heed)
+        else:
+            path = order.folder / f"calls-{day}.csv"
+            spreadsheet = asked.format == "csv-spreadsheet"
+            with path.open("x", encoding="utf-8", newline="") as file:
+                write_csv(table, file, for_spreadsheets=spreadsheet, zone=asked.zone)
+        title = "Calls"
+        if asked.wanted.since is not None and asked.wanted.until is not None:
+            title += f", {words(asked.wanted.since, asked.wanted.until, asked.zone)}"
+        return Made(path, counted.rows, title)
+
+    def _table(self, order: Order, asked: _Asked, counted: _Counted) -> Table:
+        scope = scope_for(order.principal(), self.action)
+        with self._db.read() as conn:
+            told = directory.scope_words(conn, scope)
+            if all(getattr(asked.wanted, name) is None for name in _COSTLY):
+                counted.total = search.count_calls(conn, scope, asked.wanted)
+        facts = (("Scope", told), *_facts(asked))
+        return Table("Calls", facts, COLUMNS, self._rows(order, asked.wanted, counted), None)
+
+    def _rows(
+        self, order: Order, wanted: CallFilter, counted: _Counted
+    ) -> Iterator[tuple[Cell, ...]]:
+        cursor: str | None = None
+        while True:
+            order.heed(counted.rows, counted.total)
+            scope = scope_for(order.principal(), self.action)
+            with self._db.read() as conn:
+                page = search.search_calls(conn, scope, wanted, PAGE, cursor)
+            for call in page.items:
+                # A workbook takes rows slowly: a page is more than a second at times.
+                if counted.rows % 100 == 0:
+                    order.heed(counted.rows, counted.total)
+                counted.rows += 1
+                yield _row(call)
+            cursor = page.next
+            if cursor is None:
+                return
+
+
+@dataclass(slots=True)
+class _Counted:
+    """How far an export is."""
+
+    rows: int = 0
+    total: int | None = None
+
+
+def _row(call: Call) -> tuple[Cell, ...]:
+    return (
+        call.id,
+        call.started_at,
+        call.duration_s,
+        call.direction.value,
+        call.from_number,
+        call.to_number,
+        call.extension,
+        call.channel,
+        call.datasource,
+        call.recording_id,
+        call.voicelocation,
+        call.voicefilename,
+        len(call.masked_spans),
+        round(_masked_s(call.masked_spans, call.duration_s), 3),
+    )
+
+
+def _masked_s(spans: Iterable[Span], duration_s: float) -> float:
+    """For how long one party or both are masked; an end that nobody knows is the end."""
+    masked_s, reached = 0.0, 0.0
+    for span in sorted(spans, key=lambda each: each.start_s):
+        end = min(span.end_s, duration_s)
+        masked_s += max(0.0, end - max(reached, span.start_s))
+        reached = max(reached, end)
+    return masked_s
+
+
+def _facts(asked: _Asked) -> Iterator[tuple[str, str]]:
+    wanted, zone = asked.wanted, asked.zone
+    if wanted.since is not None and wanted.until is not None:
+        yield "Period", words(wanted.since, wanted.until, zone)
+    else:
+        for name, at in (("From", wanted.since), ("Before", wanted.until)):
+            if at is not None:
+                yield name, local(at, zone).isoformat(" ", "seconds")
+    told = [
+        f"{_WORDS.get(name, name)}: {_said(value)}"
+        for name, value in filter_parameters(wanted).items()
+        if name not in {"since", "until"}
+    ]
+    yield "Filters", "; ".join(told) or "none"
+
+
+def _said(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _resolved(asked: _Asked, at: int) -> _Asked:
+    if asked.period is None:
+        return asked
+    period = parse_period(asked.period, UnixMillis(at), asked.zone)
+    return replace(asked, wanted=replace(asked.wanted, since=period.since, until=period.until))
+
+
+def _read(parameters: Parameters) -> _Asked:
+    unknown = sorted(parameters.keys() - _KEYS)
+    if unknown:
+        raise BadRequest(f"{unknown[0]}: not known; use {', '.join(sorted(_KEYS))}.")
+    chosen = parameters.get("format", "csv")
+    if chosen not in FORMATS:
+        raise BadRequest(f"format: {chosen!r} is not one of {', '.join(FORMATS)}.")
+    period = parameters.get("period")
+    if period is not None and not isinstance(period, str):
+        raise BadRequest("period: not a text.")
+    return _Asked(
+        _filter(parameters.get("filter", {})), period, str(chosen), zone_of(parameters.get("zone"))
+    )
+
+
+def zone_of(name: object) -> ZoneInfo:
+    """A time zone by its name; UTC for None.
+
+    Raises:
+        BadRequest: There is none of this name.
+    """
+    if name is None:
+        return ZoneInfo("UTC")
+    try:
+        return ZoneInfo(str(name))
+    except (ValueError, OSError, KeyError):
+        raise BadRequest(f"zone: {str(name)[:60]!r} is not one such as Europe/London.") from None
+
+
+def _filter(told: object) -> CallFilter:
+    if not isinstance(told, Mapping):
+        raise BadRequest("filter: not a set of names and values.")
+    known = [field.name for field in fields(CallFilter)]
+    values: dict[str, object] = {}
+    for name, value in told.items():
+        if name not in known or name not in _FILTER_TYPES:
+            raise BadRequest(f"filter: there is no {name!r}; known: {', '.join(known)}.")
+        if value is None:
+            continue
+        # A truth value is a number to Python, and none to us.
+        if type(value) is not _FILTER_TYPES[name] and not isinstance(value, Direction):
+            raise BadRequest(f"filter.{name}: {value!r} is of the wrong kind.")
+        values[name] = value
+    if "direction" in values:
+        try:
+            values["direction"] = Direction(str(values["direction"]))
+        except ValueError:
+            raise BadRequest(f"filter.direction: {values['direction']!r} is not known.") from None
+    return CallFilter(**values)  # type: ignore[arg-type]  # checked one by one above

@@ -1,0 +1,508 @@
+"""Jobs: made in the name of their owner, told honestly, cancelled at once, taken up again."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from callreel.db import audit, jobs, users
+from callreel.db.database import Database, open_database
+from callreel.db.jobs import JobState
+from callreel.db.search import CallFilter
+from callreel.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    NotFound,
+    NotReady,
+    TooManyRequests,
+    Unavailable,
+)
+from callreel.flows.call_export import CallExport, filter_parameters
+from callreel.flows.making import Made, Order
+from callreel.model import Direction, Role, Scope, UnixMillis
+from tests.flows.jobbing import NOW, Office, Steps, write_calls
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def office(database: Database, tmp_path: Path) -> Office:
+    """Two and a half pages of calls, on each kind of database."""
+    write_calls(database, 2500)
+    return Office(database, tmp_path / "jobs")
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Rows of CSV without the titles."""
+    return list(csv.reader(io.StringIO(text, newline="")))[1:]
+
+
+def test_an_export_holds_each_call_once_newest_first(office: Office) -> None:
+    """Across pages, and across calls that began at the same moment."""
+    ann = office.user()
+    job_id = office.ask(ann)
+    assert [(w.job_id, w.state) for w in office.work()] == [(job_id, JobState.DONE)]
+    rows = rows_of(office.text(ann, job_id))
+    assert [row[0] for row in rows] == [f"cs1{n:08}" for n in reversed(range(2500))]
+    job = office.jobs.one(ann, job_id)
+    assert (job.done_count, job.total_count, job.told) == (2500, 2500, "2,500 rows.")
+
+
+def test_an_export_is_the_list_that_was_filtered(office: Office) -> None:
+    """All that the filter says holds in the file."""
+    ann = office.user()
+    wanted = CallFilter(ext="2007", direction=Direction.OUTBOUND)
+    job_id = office.ask(ann, filter=filter_parameters(wanted))
+    office.work()
+    rows = rows_of(office.text(ann, job_id))
+    assert [row[0] for row in rows] == [
+        f"cs1{n:08}" for n in reversed(range(2500)) if n % 50 == 7 and n % 3 == 0
+    ]
+
+
+def test_an_export_for_spreadsheets_has_no_formula(office: Office) -> None:
+    """Numbers begin with a plus, and one caller sent a formula."""
+    ann = office.user()
+    job_id = office.ask(ann, format="csv-spreadsheet", zone="Europe/London")
+    office.work()
+    rows = rows_of(office.text(ann, job_id))
+    assert {row[5] for row in rows} == {"'=1+1", "02079460000"}
+    assert all(row[4].startswith("'+44") for row in rows)
+
+
+def test_an_export_as_a_workbook_says_what_it_is(office: Office) -> None:
+    """Scope, period and filters on the first sheet, all rows on the second."""
+    ann = office.user(reach=Scope(site_ids=frozenset({"s1"})))
+    job_id = office.ask(ann, format="xlsx", period="2026-05", filter={"ext": "2007"})
+    office.work()
+    path = office.jobs.file(ann, job_id, address=None).path
+    book = openpyxl.load_workbook(path)
+    assert list(book["About"].iter_rows(min_row=2, values_only=True)) == [
+        ("Scope", "s1"),
+        ("Period", "May 2026"),
+        ("Filters", "extension: 2007"),
+        ("Time zone", "UTC"),
+    ]
+    assert book["Calls"].max_row == 51
+
+
+def test_a_count_that_would_cost_as_much_as_the_work_is_not_promised(
+    database: Database, tmp_path: Path
+) -> None:
+    """Rows that are done, and no total that is guessed."""
+    write_calls(database, 300)
+    seen: list[int | None] = []
+
+    class Looked(CallExport):
+        """Looks at the job while it is made."""
+
+        def make(self, order: Order) -> Made:
+            """Make it."""
+            made = super().make(order)
+            seen.append(office.jobs.own(ann)[0].total_count)
+            return made
+
+    office = Office(database, tmp_path / "jobs", looked=Looked(database))
+    ann = office.user()
+    office.ask(ann, "looked", filter={"party": "*00"})
+    office.work()
+    assert seen == [None]
+
+
+def test_a_job_holds_what_its_owner_reaches_when_it_runs(office: Office) -> None:
+    """Not what they reached when they asked."""
+    write_calls(office.db, 10, site="s2")
+    ann = office.user(reach=Scope(site_ids=frozenset({"s1", "s2"})))
+    job_id = office.ask(ann)
+    with office.db.write() as conn:
+        users.set_reach(conn, ann.web_user_id, Scope(site_ids=frozenset({"s2"})))
+    office.work()
+    assert office.jobs.one(ann, job_id).done_count == 10
+
+
+def test_a_user_who_was_disabled_meanwhile_gets_nothing(office: Office) -> None:
+    """The right is read again when the job runs."""
+    ann = office.user()
+    office.ask(ann)
+    with office.db.write() as conn:
+        users.disable(conn, "ann", NOW)
+    (worked,) = office.work()
+    assert worked.state is JobState.FAILED
+    assert "disabled" in worked.told
+    assert office.folders() == []
+
+
+def test_a_user_who_is_disabled_while_it_runs_gets_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also in the middle."""
+
+    def steps() -> Iterator[object]:
+        """Shut the owner out after the first row."""
+        yield 1
+        with database.write() as conn:
+            users.disable(conn, "ann", NOW)
+        yield 2
+
+    office = Office(database, tmp_path / "jobs", steps=Steps(steps()))
+    office.ask(office.user(), "steps")
+    (worked,) = office.work()
+    assert worked.state is JobState.FAILED
+    assert office.folders() == []
+
+
+def test_a_file_is_not_given_to_somebody_who_may_see_less_by_now(office: Office) -> None:
+    """And the refusal is in the audit log; who reaches it again gets it."""
+    ann = office.user()
+    job_id = office.ask(ann)
+    office.work()
+    less = Scope(site_ids=frozenset({"s1"}))
+    now = type(ann)(ann.web_user_id, ann.username, ann.role, less, "basic")
+    with pytest.raises(Forbidden, match="ask for it again"):
+        office.jobs.file(now, job_id, address="192.0.2.1")
+    assert office.jobs.file(ann, job_id, address="192.0.2.1").size_bytes > 0
+    with office.db.read() as conn:
+        told = [(e.action, e.decision, e.address) for e in audit.entries(conn, object_id=job_id)]
+    assert told == [
+        ("job.submit", "allowed", None),
+        ("job.download", "forbidden", "192.0.2.1"),
+        ("job.download", "allowed", "192.0.2.1"),
+    ]
+
+
+def test_the_job_of_another_looks_like_none(office: Office) -> None:
+    """Neither seen, nor cancelled, nor fetched."""
+    ann, bob = office.user(), office.user("bob", Role.ADMINISTRATOR)
+    job_id = office.ask(ann)
+    for attempt in (
+        lambda: office.jobs.one(bob, job_id),
+        lambda: office.jobs.cancel(bob, job_id),
+        lambda: office.jobs.file(bob, job_id, address=None),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    assert office.jobs.own(bob) == ()
+
+
+def test_somebody_who_sees_nothing_cannot_ask(office: Office) -> None:
+    """Told at once, not when the job runs."""
+    with pytest.raises(Forbidden):
+        office.ask(office.user(reach=Scope()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "named"),
+    [
+        ("cals", {}, "kind"),
+        ("calls", {"fomat": "csv"}, "fomat"),
+        ("calls", {"format": "pdf"}, "format"),
+        ("calls", {"format": ["csv"]}, "format"),
+        ("calls", {"zone": "Mars/Base"}, "zone"),
+        ("calls", {"zone": "../../etc/passwd"}, "zone"),
+        ("calls", {"zone": ""}, "zone"),
+        ("calls", {"period": "often"}, "period"),
+        ("calls", {"period": 7}, "period"),
+        ("calls", {"filter": "x"}, "filter"),
+        ("calls", {"filter": {"colour": "red"}}, "colour"),
+        ("calls", {"filter": {"rec": 1}}, "filter.rec"),
+        ("calls", {"filter": {"since": True}}, "filter.since"),
+        ("calls", {"filter": {"direction": "up"}}, "filter.direction"),
+        ("calls", {"filter": {"party": "9" * 30_000}}, "parameters"),
+    ],
+)
+def test_wrong_parameters_are_named(
+    office: Office, kind: str, parameters: dict[str, object], named: str
+) -> None:
+    """Before anything is stored."""
+    ann = office.user()
+    with pytest.raises(BadRequest, match=named):
+        office.ask(ann, kind, **parameters)
+    assert office.jobs.own(ann) == ()
+
+
+def test_nobody_can_queue_without_end(office: Office) -> None:
+    """Five each; another's count for nothing."""
+    ann, bob = office.user(), office.user("bob")
+    for _ in range(5):
+        office.ask(ann)
+    with pytest.raises(TooManyRequests, match="cancel one"):
+        office.ask(ann)
+    office.ask(bob)
+    office.jobs.cancel(ann, office.jobs.own(ann)[0].id)
+    office.ask(ann)
+
+
+def test_many_jobs_of_one_do_not_keep_out_another(office: Office) -> None:
+    """While one job of somebody runs, the next worker takes somebody else's."""
+    ann, bob = office.user(), office.user("bob")
+    first, _, third = office.ask(ann), office.ask(ann), office.ask(bob)
+    taken = []
+    for _ in range(3):
+        with office.db.write() as conn:
+            job = jobs.claim(conn, NOW)
+        taken.append(None if job is None else job.id)
+    assert taken == [first, third, None]
+
+
+def test_a_job_that_waits_is_not_ready_and_one_without_file_is_not_found(office: Office) -> None:
+    """Each state says what it is."""
+    ann = office.user()
+    job_id = office.ask(ann)
+    with pytest.raises(NotReady):
+        office.jobs.file(ann, job_id, address=None)
+    assert office.jobs.cancel(ann, job_id).state is JobState.CANCELLED
+    with pytest.raises(NotFound, match="made no file"):
+        office.jobs.file(ann, job_id, address=None)
+    assert office.work() == []
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_job_that_is_cancelled_stops_within_a_second(
+    database: Database, tmp_path: Path, form: str
+) -> None:
+    """And leaves nothing; what it was is told."""
+    write_calls(database, 60_000)
+    office = Office(database, tmp_path / "jobs")
+    ann = office.user()
+    job_id = office.ask(ann, format=form)
+    worked: list[object] = []
+    thread = threading.Thread(target=lambda: worked.extend(office.work()))
+    thread.start()
+    while office.jobs.one(ann, job_id).done_count == 0:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    assert office.jobs.one(ann, job_id).total_count == 60_000
+    office.jobs.cancel(ann, job_id)
+    began = time.monotonic()
+    thread.join()
+    assert time.monotonic() - began < 1.0
+    assert office.jobs.one(ann, job_id).state is JobState.CANCELLED
+    assert office.folders() == []
+
+
+def test_a_worker_that_stops_gives_its_job_back(database: Database, tmp_path: Path) -> None:
+    """It is begun again at once, and this does not count as a try that failed."""
+    office = Office(database, tmp_path / "jobs")
+    ann = office.user()
+
+    def steps() -> Iterator[object]:
+        """Stop after the first row."""
+        yield 1
+        office.worker.stop()
+        yield 2
+
+    office = Office(database, tmp_path / "jobs", steps=Steps(steps()))
+    job_id = office.ask(ann, "steps")
+    assert office.work() == []
+    job = office.jobs.one(ann, job_id)
+    assert (job.state, job.tries) == (JobState.WAITING, 0)
+    assert office.folders() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk that holds the data folder"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (BadRequest("period: too long."), "period: too long."),
+        (ZeroDivisionError("x / 0"), "server's log"),
+    ],
+)
+def test_a_failure_says_what_to_do_and_leaves_nothing(
+    database: Database, tmp_path: Path, error: Exception, told: str
+) -> None:
+    """Of the disk, of the request, and of the program."""
+    office = Office(database, tmp_path / "jobs", steps=Steps(iter([1, error])))
+    ann = office.user()
+    job_id = office.ask(ann, "steps")
+    (worked,) = office.work()
+    job = office.jobs.one(ann, job_id)
+    assert job.state is worked.state is JobState.FAILED
+    assert told in (job.told or "")
+    assert office.folders() == []
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from callreel.db.database import open_database
+from callreel.flows.call_export import CallExport
+from callreel.flows.job_worker import JobWorker
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+db = open_database(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, resource.RLIM_INFINITY))
+worker = JobWorker(db, {"calls": CallExport(db)}, Path(sys.argv[2]), lambda: int(sys.argv[3]))
+print(*(f"{w.state.value}: {w.told}" for w in worker.once()))
+"""
+
+
+@pytest.mark.parametrize("form", ["csv", "csv-spreadsheet", "xlsx"])
+def test_a_disk_that_is_full_fails_the_job_with_what_to_do(
+    postgres_database_url: str, tmp_path: Path, form: str
+) -> None:
+    """A real limit on what a file may hold, in a process of its own."""
+    database = open_database(postgres_database_url)
+    database.migrate()
+    write_calls(database, 2500)
+    office = Office(database, tmp_path / "jobs")
+    ann = office.user()
+    job_id = office.ask(ann, format=form)
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, postgres_database_url, str(office.folder), str(NOW)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert "failed: The disk that holds the data folder is full" in done.stdout
+    assert office.jobs.one(ann, job_id).state is JobState.FAILED
+    assert office.folders() == []
+    database.close()
+
+
+def test_a_database_that_is_away_costs_no_job(database: Database, tmp_path: Path) -> None:
+    """It waits, and is done once the database is back."""
+    error = Unavailable("The database cannot be reached now; try again.")
+    office = Office(database, tmp_path / "jobs", steps=Steps(iter([error, 1])))
+    ann = office.user()
+    job_id = office.ask(ann, "steps")
+    with pytest.raises(Unavailable):
+        office.work()
+    assert office.jobs.one(ann, job_id).state is JobState.WAITING
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_worker_that_is_killed_leaves_its_job_to_the_next(
+    database: Database, database_url: str, tmp_path: Path, form: str
+) -> None:
+    """Killed in the middle of a row; the file is whole and right, and nothing else is left."""
+    write_calls(database, 5000)
+    office = Office(database, tmp_path / "jobs")
+    ann = office.user()
+    job_id = office.ask(ann, format=form)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.flows.jobbing", database_url, str(office.folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= 2000:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert process.wait() == -signal.SIGKILL
+    (left,) = office.folders()
+    assert list((office.folder / left).iterdir()) != []
+    assert office.jobs.one(ann, job_id).state is JobState.RUNNING
+    assert office.work() == []  # its lease has not run out
+
+    office.now = UnixMillis(NOW + jobs.LEASE_MS + 1)
+    assert [w.state for w in office.work()] == [JobState.DONE]
+    wanted = [f"cs1{n:08}" for n in reversed(range(5000))]
+    path = office.jobs.file(ann, job_id, address=None).path
+    if form == "csv":
+        assert [row[0] for row in rows_of(path.read_text())] == wanted
+    else:
+        cells = openpyxl.load_workbook(path)["Calls"].iter_rows(values_only=True)
+        assert [row[0] for row in cells][1:] == wanted
+    again = Office(database, tmp_path / "jobs")
+    again.now = office.now
+    assert again.work() == []
+    assert office.folders() == [path.parent.name]
+
+
+def test_a_job_that_kills_its_workers_is_given_up(database: Database, tmp_path: Path) -> None:
+    """Three are enough; a server that is ended again and again serves nobody."""
+    office = Office(database, tmp_path / "jobs")
+    ann = office.user()
+    job_id = office.ask(ann)
+    for _ in range(jobs.MAX_TRIES):
+        with database.write() as conn:
+            assert jobs.claim(conn, office.now) is not None
+        office.now = UnixMillis(office.now + jobs.LEASE_MS)
+    (worked,) = office.work()
+    assert worked.state is JobState.FAILED
+    assert "Ask for less" in (office.jobs.one(ann, job_id).told or "")
+
+
+def test_a_worker_that_was_held_up_does_not_write_over_the_next(
+    database: Database, tmp_path: Path
+) -> None:
+    """Its lease ran out; what it finished is thrown away."""
+    office = Office(database, tmp_path / "jobs")
+
+    def steps() -> Iterator[object]:
+        """Be away for a minute, while another takes the job."""
+        yield "old"
+        office.now = UnixMillis(office.now + jobs.LEASE_MS)
+        with database.write() as conn:
+            assert jobs.claim(conn, office.now) is not None
+
+    office = Office(database, tmp_path / "jobs", steps=Steps(steps()))
+    ann = office.user()
+    job_id = office.ask(ann, "steps")
+    assert office.work() == []
+    assert office.folders() == []
+    assert office.jobs.one(ann, job_id).state is JobState.RUNNING
+
+
+def test_after_a_week_job_and_file_are_erased(office: Office) -> None:
+    """And before that nothing is."""
+    ann = office.user()
+    job_id = office.ask(ann)
+    office.work()
+    assert office.folders() != []
+    office.now = UnixMillis(NOW + jobs.KEPT_MS - 1)
+    assert office.jobs.file(ann, job_id, address=None)
+    office.now = UnixMillis(NOW + jobs.KEPT_MS)
+    with pytest.raises(Gone, match="after a week"):
+        office.jobs.file(ann, job_id, address=None)
+    office.worker._erased_at = float("-inf")
+    (office.folder / "not ours").mkdir()
+    office.work()
+    assert office.folders() == ["not ours"]
+    with pytest.raises(NotFound):
+        office.jobs.one(ann, job_id)
+
+
+def test_files_are_their_servers_alone(office: Office) -> None:
+    """Calls of everybody, on a disk that others may read."""
+    before = os.umask(0)
+    try:
+        ann = office.user()
+        ids = [office.ask(ann, format=form) for form in ("csv", "csv-spreadsheet", "xlsx")]
+        office.work()
+    finally:
+        os.umask(before)
+    for job_id in ids:
+        path = office.jobs.file(ann, job_id, address=None).path
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert office.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_parameters_come_back_as_they_were_understood(office: Office) -> None:
+    """A page can show what a job is of."""
+    ann = office.user()
+    job = office.jobs.one(ann, office.ask(ann, filter={"ext": "2007", "party": None}))
+    assert json.loads(json.dumps(job.parameters)) == {
+        "filter": {"ext": "2007"},
+        "format": "csv",
+        "zone": "UTC",
+    }
