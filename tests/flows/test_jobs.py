@@ -208,7 +208,7 @@ def test_somebody_who_sees_nothing_cannot_ask(office: Office) -> None:
     ("kind", "parameters", "named"),
     [
         ("cals", {}, "kind"),
-        ("calls", {"fomat": "csv"}, "fomat"),
+        ("calls", {"colour": "csv"}, "colour"),
         ("calls", {"format": "pdf"}, "format"),
         ("calls", {"format": ["csv"]}, "format"),
         ("calls", {"zone": "Mars/Base"}, "zone"),
