@@ -229,8 +229,7 @@ class Principal:
     reach: Scope
     """What was given to this user; ``access/policy.py`` narrows it per action."""
     via: str
-    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job`` where something is done in
-    their name later."""
+    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job``: later, in their name."""
 
 
 @dataclass(frozen=True, slots=True)

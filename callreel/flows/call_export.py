@@ -6,8 +6,8 @@ owner reaches at that moment, so that a million calls need the memory of a thous
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from callreel.access.policy import Action, scope_for
@@ -17,8 +17,9 @@ from callreel.db.search import CallFilter
 from callreel.documents.cells import Cell
 from callreel.documents.tables import Column, Table, write_csv, write_xlsx
 from callreel.errors import BadRequest
+from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order, Parameters
-from callreel.model import Call, Direction, Span, UnixMillis
+from callreel.model import Call, Span, UnixMillis
 from callreel.periods import local, parse_period, words
 
 PAGE = 1000
@@ -41,31 +42,8 @@ COLUMNS = (
     Column("masked_s", "Masked", "seconds"),
 )
 _KEYS = frozenset({"filter", "period", "format", "zone"})
-_FILTER_TYPES: dict[str, type] = {
-    "since": int,
-    "until": int,
-    "party": str,
-    "ext": str,
-    "direction": str,
-    "datasource": str,
-    "rec": bool,
-    "mask": bool,
-    "proposed": bool,
-}
-# To count these, each call must be looked at; that costs what the export itself does.
-_COSTLY = ("party", "mask", "proposed")
-_WORDS = {
-    "party": "number",
-    "ext": "extension",
-    "rec": "recorded",
-    "mask": "masked",
-    "proposed": "with proposed masks",
-}
-
-
-def filter_parameters(wanted: CallFilter) -> dict[str, object]:
-    """A filter as JSON values, without what it leaves open."""
-    return {name: value for name, value in asdict(wanted).items() if value is not None}
+# To count by anything else, each call must be looked at; that costs what the export itself does.
+_COUNTED = frozenset({"since", "until", "ext", "direction", "datasource", "rec", "site_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +106,7 @@ class CallExport:
         scope = scope_for(order.principal(), self.action)
         with self._db.read() as conn:
             told = directory.scope_words(conn, scope)
-            if all(getattr(asked.wanted, name) is None for name in _COSTLY):
+            if filter_parameters(asked.wanted).keys() <= _COUNTED:
                 counted.total = search.count_calls(conn, scope, asked.wanted)
         facts = (("Scope", told), *_facts(asked))
         return Table("Calls", facts, COLUMNS, self._rows(order, asked.wanted, counted), None)
@@ -198,16 +176,7 @@ def _facts(asked: _Asked) -> Iterator[tuple[str, str]]:
         for name, at in (("From", wanted.since), ("Before", wanted.until)):
             if at is not None:
                 yield name, local(at, zone).isoformat(" ", "seconds")
-    told = [
-        f"{_WORDS.get(name, name)}: {_said(value)}"
-        for name, value in filter_parameters(wanted).items()
-        if name not in {"since", "until"}
-    ]
-    yield "Filters", "; ".join(told) or "none"
-
-
-def _said(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    yield "Filters", filter_words(wanted) or "none"
 
 
 def _resolved(asked: _Asked, at: int) -> _Asked:
@@ -228,7 +197,10 @@ def _read(parameters: Parameters) -> _Asked:
     if period is not None and not isinstance(period, str):
         raise BadRequest("period: not a text.")
     return _Asked(
-        _filter(parameters.get("filter", {})), period, str(chosen), zone_of(parameters.get("zone"))
+        filter_of(parameters.get("filter", {})),
+        period,
+        str(chosen),
+        zone_of(parameters.get("zone")),
     )
 
 
@@ -244,25 +216,3 @@ def zone_of(name: object) -> ZoneInfo:
         return ZoneInfo(str(name))
     except (ValueError, OSError, KeyError):
         raise BadRequest(f"zone: {str(name)[:60]!r} is not one such as Europe/London.") from None
-
-
-def _filter(told: object) -> CallFilter:
-    if not isinstance(told, Mapping):
-        raise BadRequest("filter: not a set of names and values.")
-    known = [field.name for field in fields(CallFilter)]
-    values: dict[str, object] = {}
-    for name, value in told.items():
-        if name not in known or name not in _FILTER_TYPES:
-            raise BadRequest(f"filter: there is no {name!r}; known: {', '.join(known)}.")
-        if value is None:
-            continue
-        # A truth value is a number to Python, and none to us.
-        if type(value) is not _FILTER_TYPES[name] and not isinstance(value, Direction):
-            raise BadRequest(f"filter.{name}: {value!r} is of the wrong kind.")
-        values[name] = value
-    if "direction" in values:
-        try:
-            values["direction"] = Direction(str(values["direction"]))
-        except ValueError:
-            raise BadRequest(f"filter.direction: {values['direction']!r} is not known.") from None
-    return CallFilter(**values)  # type: ignore[arg-type]  # checked one by one above

@@ -44,6 +44,7 @@ def _row(number: int, site: str) -> dict[str, object]:
         "to_number": "=1+1" if number % 7 == 0 else "02079460000",
         "extension": f"{2000 + number % 50}",
         "disposition": "answered",
+        "caller_name": "",
         "created_at": NOW,
     }
 

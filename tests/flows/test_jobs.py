@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import openpyxl
@@ -22,6 +23,7 @@ from callreel.db import audit, jobs, users
 from callreel.db.database import Database, open_database
 from callreel.db.jobs import JobState
 from callreel.db.search import CallFilter
+from callreel.db.terms import Field, Term
 from callreel.errors import (
     BadRequest,
     Forbidden,
@@ -31,9 +33,10 @@ from callreel.errors import (
     TooManyRequests,
     Unavailable,
 )
-from callreel.flows.call_export import CallExport, filter_parameters
+from callreel.flows.call_export import CallExport
+from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order
-from callreel.model import Direction, Role, Scope, UnixMillis
+from callreel.model import Direction, Disposition, Role, Scope, UnixMillis
 from tests.flows.jobbing import NOW, Office, Steps, write_calls
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +224,9 @@ def test_somebody_who_sees_nothing_cannot_ask(office: Office) -> None:
         ("calls", {"filter": {"rec": 1}}, "filter.rec"),
         ("calls", {"filter": {"since": True}}, "filter.since"),
         ("calls", {"filter": {"direction": "up"}}, "filter.direction"),
+        ("calls", {"filter": {"at_least_s": "x"}}, "filter.at_least_s"),
+        ("calls", {"filter": {"terms": "x"}}, "filter.terms"),
+        ("calls", {"filter": {"terms": [{"field": "x", "text": "y"}]}}, "filter.terms"),
         ("calls", {"filter": {"party": "9" * 30_000}}, "parameters"),
     ],
 )
@@ -249,7 +255,11 @@ def test_nobody_can_queue_without_end(office: Office) -> None:
 def test_many_jobs_of_one_do_not_keep_out_another(office: Office) -> None:
     """While one job of somebody runs, the next worker takes somebody else's."""
     ann, bob = office.user(), office.user("bob")
-    first, _, third = office.ask(ann), office.ask(ann), office.ask(bob)
+    asked = []
+    for who in (ann, ann, bob):
+        office.now = UnixMillis(office.now + 1)
+        asked.append(office.ask(who))
+    first, _, third = asked
     taken = []
     for _ in range(3):
         with office.db.write() as conn:
@@ -506,3 +516,31 @@ def test_parameters_come_back_as_they_were_understood(office: Office) -> None:
         "format": "csv",
         "zone": "UTC",
     }
+
+
+def test_any_filter_comes_back_from_its_parameters_as_it_was() -> None:
+    """Whatever field there is: one that were forgotten would export calls that nobody asked for."""
+    wanted = CallFilter(
+        since=UnixMillis(1),
+        until=UnixMillis(2),
+        party="0161*",
+        ext="2007",
+        direction=Direction.INBOUND,
+        datasource="s1",
+        rec=True,
+        mask=False,
+        proposed=False,
+        terms=(Term(Field.AGENT, "priya"), Term(Field.GRP, "sales", wanted=False)),
+        site_id="s1",
+        group_id="g1",
+        disposition=Disposition.ABANDONED,
+        at_least_s=1.5,
+        at_most_s=60,
+        noted=True,
+    )
+    assert all(getattr(wanted, each.name) not in {None, ()} for each in fields(CallFilter))
+    assert filter_of(json.loads(json.dumps(filter_parameters(wanted)))) == wanted
+    assert filter_parameters(CallFilter()) == {}
+    told = filter_words(wanted)
+    assert "number: 0161*; extension: 2007; direction: inbound" in told
+    assert told.endswith("with notes: yes; agent:priya; -grp:sales")
