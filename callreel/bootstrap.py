@@ -20,17 +20,24 @@ from callreel.db.database import Database, open_database
 from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
+from callreel.flows.call_export import CallExport
 from callreel.flows.deliver import Deliver
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
 from callreel.flows.issue import Issue
+from callreel.flows.job_worker import JobWorker
+from callreel.flows.jobs import Jobs
 from callreel.flows.key_presses import KeyFinder
 from callreel.flows.listen import Listening
+from callreel.flows.mail import Mailer, MailServer
+from callreel.flows.making import Kind
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
+from callreel.flows.schedule_runner import ScheduleRunner
+from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
@@ -192,6 +199,50 @@ def open_intake(settings: Settings) -> Importing:
 
 
 @dataclass(frozen=True, slots=True)
+class Office:
+    """What makes files for people, now and by schedules."""
+
+    jobs: Jobs
+    worker: JobWorker
+    schedules: Schedules
+    runner: ScheduleRunner
+
+    def stop(self) -> None:
+        """Leave what is being made to the next server."""
+        self.worker.stop()
+        self.runner.stop()
+
+
+def open_office(base: Base) -> Office:
+    """Jobs and schedules over a database that is open."""
+    settings, mail = base.settings, base.settings.mail
+    kinds: dict[str, Kind] = {"calls": CallExport(base.db)}
+    mailer = None
+    if mail.host:
+        mailer = Mailer(
+            MailServer(
+                mail.host,
+                mail.port,
+                mail.security,
+                mail.sender,
+                mail.username,
+                mail.password_file,
+                mail.ca_file,
+                mail.allowed_domains,
+            )
+        )
+    folder = settings.schedules.folder
+    delivery = Delivery(mailer is not None, mail.allowed_domains, bool(folder))
+    jobs_dir = settings.jobs_dir
+    return Office(
+        Jobs(base.db, kinds, jobs_dir, system_clock),
+        JobWorker(base.db, kinds, jobs_dir, system_clock),
+        Schedules(base.db, kinds, delivery, system_clock),
+        ScheduleRunner(base.db, kinds, jobs_dir, folder, mailer, system_clock),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """The parts of the two applications; close it."""
 
@@ -201,6 +252,7 @@ class Serving:
     tidy: Tidy
     key_finder: KeyFinder
     burner: Burner
+    office: Office
     close: Callable[[], None]
 
 
@@ -268,7 +320,7 @@ def open_serving(settings: Settings) -> Serving:
 
     burner = Burner(base.db, base.keys, base.stores, sound, system_clock, cache.forget)
     key_finder = KeyFinder(base.db, base.keys, sound, system_clock)
-    return Serving(base, web, echo, tidy, key_finder, burner, close)
+    return Serving(base, web, echo, tidy, key_finder, burner, open_office(base), close)
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ class Principal:
     reach: Scope
     """What was given to this user; ``access/policy.py`` narrows it per action."""
     via: str
-    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job``: later, in their name."""
+    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job``: done later for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from callreel.errors import ConfigurationError
 
 CONFIG_FILE = "callreel.toml"
 ENVIRONMENT_PREFIX = "CALLREEL__"
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,40 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MailSettings:
+    """The mail server that takes what schedules send."""
+
+    host: str = ""
+    """Empty: nothing is mailed."""
+    port: int = 587
+    security: str = "starttls"
+    """``starttls``, ``tls`` from the first byte, or ``none``."""
+    sender: str = ""
+    """The address that mail comes from."""
+    username: str = ""
+    """Empty where the server asks for no login."""
+    password_file: str = ""
+    """A file that only its owner may read, with the password; never in the settings themselves."""
+    ca_file: str = ""
+    """PEM of who signed the mail server's certificate; empty: those that this machine trusts."""
+    domains: str = ""
+    """Where mail may go, joined by commas; empty: anywhere."""
+
+    @property
+    def allowed_domains(self) -> frozenset[str]:
+        """Where mail may go, in lower case; empty for anywhere."""
+        return frozenset(filter(None, (each.strip().lower() for each in self.domains.split(","))))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """What schedules may do beside mail."""
+
+    folder: str = ""
+    """Below which folder they may put files; empty: nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set."""
 
@@ -102,6 +138,8 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
+    schedules: ScheduleSettings = field(default_factory=ScheduleSettings)
 
     @property
     def database_url(self) -> str:
@@ -123,11 +161,19 @@ class Settings:
         """Where masked renders are kept."""
         return self.data_dir / "cache"
 
+    @property
+    def jobs_dir(self) -> Path:
+        """Where files are that people asked for."""
+        return self.data_dir / "jobs"
 
-SECTIONS: dict[str, type[ServerSettings | DatabaseSettings | CacheSettings]] = {
+
+_Section = ServerSettings | DatabaseSettings | CacheSettings | MailSettings | ScheduleSettings
+SECTIONS: dict[str, type[_Section]] = {
     "server": ServerSettings,
     "database": DatabaseSettings,
     "cache": CacheSettings,
+    "mail": MailSettings,
+    "schedules": ScheduleSettings,
 }
 
 
@@ -159,10 +205,15 @@ def load_settings(
     server = ServerSettings(**values["server"])  # type: ignore[arg-type]  # checked one by one above
     database = DatabaseSettings(**values["database"])  # type: ignore[arg-type]  # as above
     cache = CacheSettings(**values["cache"])  # type: ignore[arg-type]  # as above
+    mail = MailSettings(**values["mail"])  # type: ignore[arg-type]  # as above
+    schedules = ScheduleSettings(**values["schedules"])  # type: ignore[arg-type]  # as above
     faults += _contradictions(server, cache)
+    faults += _mail_faults(mail)
+    if schedules.folder and not Path(schedules.folder).is_absolute():
+        faults.append("schedules.folder: give it from the root, such as /srv/reports")
     if faults:
         raise ConfigurationError("\n".join(faults))
-    return Settings(data_dir.absolute(), server, database, cache)
+    return Settings(data_dir.absolute(), server, database, cache, mail, schedules)
 
 
 _Item = tuple[str, str, object, str]
@@ -272,6 +323,27 @@ def _contradictions(server: ServerSettings, cache: CacheSettings) -> list[str]:
             faults.append(f"server.{name}: {url!r} is not an address such as https://calls.example")
     if server.max_streams < 1 or cache.limit_mib < 1 or cache.wait_s < 0:
         faults.append("server.max_streams and cache.limit_mib: 1 or more; cache.wait_s: 0 or more")
+    return faults
+
+
+def _mail_faults(mail: MailSettings) -> list[str]:
+    if not mail.host:
+        return []
+    faults = []
+    if not 1 <= mail.port <= 65_535:
+        faults.append(f"mail.port: {mail.port} is not a port from 1 to 65535")
+    if mail.security not in {"starttls", "tls", "none"}:
+        faults.append(f"mail.security: {mail.security!r} is not starttls, tls or none")
+    if not _MAIL_ADDRESS.fullmatch(mail.sender):
+        faults.append("mail.sender: needs an address such as callreel@example.org")
+    if bool(mail.username) != bool(mail.password_file):
+        faults.append("mail.username and mail.password_file: give both or neither")
+    if mail.username and mail.security == "none":
+        faults.append("mail.security: a password is sent over starttls or tls only")
+    for name in ("password_file", "ca_file"):
+        path = getattr(mail, name)
+        if path and not os.access(path, os.R_OK):
+            faults.append(f"mail.{name}: cannot read {path}")
     return faults
 
 

@@ -20,9 +20,12 @@ from starlette.types import ASGIApp
 
 from callreel.bootstrap import Serving, open_serving
 from callreel.cli.options import data_option, plain_errors, settings_of
+from callreel.db.jobs import JobState
 from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.burn import Burner
+from callreel.flows.job_worker import JobWorker
 from callreel.flows.key_presses import KeyFinder
+from callreel.flows.schedule_runner import ScheduleRunner
 from callreel.flows.tidy import Tidy
 from callreel.settings import ServerSettings, Settings
 from callreel.web.app import build_echo, build_web
@@ -33,6 +36,10 @@ GRACE_S = 10
 SERVER_FILE = "server.json"
 TIDY_EVERY_S = 30
 BURN_EVERY_S = 60
+WORK_EVERY_S = 1
+SCHEDULE_EVERY_S = 5
+WORKERS = 2
+"""Jobs that are done at once; the next of somebody who has one running waits for it."""
 SEARCH_EVERY_S = 5
 """Where a site masks keys at once, a new recording waits for this."""
 """A render of an older mask is erased within a minute."""
@@ -147,10 +154,14 @@ async def _run(
         asyncio.create_task(_keep_tidy(serving.tidy)),
         asyncio.create_task(_keep_searching(serving.key_finder)),
         asyncio.create_task(_keep_burning(serving.burner)),
+        *(asyncio.create_task(_keep_working(serving.office.worker)) for _ in range(WORKERS)),
+        asyncio.create_task(_keep_scheduling(serving.office.runner)),
     ]
     # Where one of the two ends, the other must not go on alone.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop()
+    # An export may take minutes; it is begun again by whoever serves next.
+    serving.office.stop()
     for task in rounds:
         task.cancel()
     await asyncio.gather(*tasks)
@@ -186,6 +197,30 @@ async def _keep_burning(burner: Burner) -> None:
                 tell("burn_in", recording_id=burned.recording_id, told=burned.told)
         except Unavailable as error:
             log.warning("burn_in.postponed", why=str(error.fields.get("why", "")))
+
+
+async def _keep_working(worker: JobWorker) -> None:
+    while True:
+        await asyncio.sleep(WORK_EVERY_S)
+        try:
+            for worked in await asyncio.to_thread(worker.once):
+                tell = log.warning if worked.state is JobState.FAILED else log.info
+                tell(
+                    "job", job_id=worked.job_id, kind=worked.kind, told=worked.told, why=worked.why
+                )
+        except Unavailable as error:
+            log.warning("jobs.postponed", why=str(error.fields.get("why", "")))
+
+
+async def _keep_scheduling(runner: ScheduleRunner) -> None:
+    while True:
+        try:
+            for ran in await asyncio.to_thread(runner.once):
+                tell = log.info if ran.state in {"sent", "empty"} else log.warning
+                tell("schedule", schedule_id=ran.schedule_id, told=ran.told, why=ran.why)
+        except Unavailable as error:
+            log.warning("schedules.postponed", why=str(error.fields.get("why", "")))
+        await asyncio.sleep(SCHEDULE_EVERY_S)
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,6 @@ that what is fetched is whole. One that is told to stop gives its job back at on
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 import time
@@ -18,6 +17,7 @@ from callreel.db import jobs
 from callreel.db.database import Database
 from callreel.db.jobs import Job, JobState
 from callreel.errors import BadRequest, CallreelError, Forbidden, Unavailable
+from callreel.flows.folders import claimed_folders
 from callreel.flows.jobs import folder_of
 from callreel.flows.making import (
     Kind,
@@ -34,7 +34,6 @@ from callreel.model import Clock, Principal, Scope
 HEED_EVERY_S = 0.5
 """How often a worker looks whether its job is still wanted, and tells how far it is."""
 ERASE_EVERY_S = 60.0
-_FOLDER = re.compile(r"(j[0-9a-f]{16})\.([0-9a-f]{16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +163,11 @@ class JobWorker:
         with self._db.write() as conn:
             jobs.forget_expired(conn, self._clock())
         # Folders first: one that is made meanwhile belongs to a claim that is not read yet.
-        there = list(self._folder.iterdir()) if self._folder.is_dir() else []
+        there = claimed_folders(self._folder, "j")
         with self._db.read() as conn:
             needed = jobs.claims_with_files(conn)
-        for each in there:
-            named = _FOLDER.fullmatch(each.name)
-            if named and (named[1], named[2]) not in needed:
+        for each, claim in there:
+            if claim not in needed:
                 self._erase(each)
 
 
