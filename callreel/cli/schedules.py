@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -134,9 +135,8 @@ def schedule_add(  # noqa: PLR0913  # the options of one command
             user = users.by_name(conn, owner)
         if user is None:
             raise NotFound(f"There is no user {owner!r}.")
-        added = office.schedules.add(principal_now(base.db, user.id), plan, address=None)
-        with base.db.write() as conn:
-            audit.append(conn, audit.command_entry(system_clock(), "schedule.add", added.id))
+        who = replace(principal_now(base.db, user.id), username="command")
+        added = office.schedules.add(who, plan, address=None)
     click.echo(f"Added {added.id}, {in_words(when_of(added))}; next {_next(added)}.")
 
 
@@ -216,8 +216,9 @@ def _owner(base: Base, schedule_id: str) -> tuple[Principal, Schedule]:
         user = None if known is None else users.by_id(conn, known.web_user_id)
     if known is None or user is None:
         raise NotFound(f"There is no schedule {schedule_id!r}; see 'callreel schedule list'.")
-    # Also of a user who is disabled: it must be possible to remove what they left.
-    return Principal(user.id, user.username, user.role, user.reach, "job"), known
+    # Also of a user who is disabled: it must be possible to remove what they left. The audit log
+    # tells who it was, as of every command.
+    return Principal(user.id, "command", user.role, user.reach, "job"), known
 
 
 def _next(schedule: Schedule) -> str:
