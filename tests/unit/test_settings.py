@@ -81,3 +81,35 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
 def test_an_address_with_hidden_parts_is_no_origin(url: str) -> None:
     """User names, queries and nonsense do not belong into an address of ours."""
     assert not is_plain_origin(url)
+
+
+@pytest.mark.parametrize(
+    ("mail", "complaint"),
+    [
+        ({"port": 0}, "mail.port"),
+        ({"security": "ssl"}, "mail.security"),
+        ({"sender": "nobody"}, "mail.sender"),
+        ({"sender": "a@b.c\nBcc: eve@evil.example"}, "mail.sender"),
+        ({"username": "x"}, "both or neither"),
+        ({"username": "x", "password_file": "/dev/null", "security": "none"}, "starttls or tls"),
+        ({"username": "x", "password_file": "/nowhere"}, "cannot read /nowhere"),
+        ({"ca_file": "/nowhere"}, "mail.ca_file"),
+        ({"secret": "x"}, "no key"),
+    ],
+)
+def test_a_mail_server_that_cannot_be_used_is_named(
+    tmp_path: Path, mail: dict[str, object], complaint: str
+) -> None:
+    """At start, not on the first Monday morning."""
+    good = {"host": "mail.example.org", "sender": "callreel@example.org"}
+    assert load_settings(tmp_path, {}, {"mail": good}).mail.security == "starttls"
+    with pytest.raises(ConfigurationError, match=complaint):
+        load_settings(tmp_path, {}, {"mail": {**good, **mail}})
+
+
+def test_a_folder_for_schedules_is_named_from_the_root(tmp_path: Path) -> None:
+    """A server may be started anywhere."""
+    with pytest.raises(ConfigurationError, match=r"schedules\.folder"):
+        load_settings(tmp_path, {}, {"schedules": {"folder": "reports"}})
+    own = load_settings(tmp_path, {}, {"mail": {"domains": " Example.org, ,b.example"}})
+    assert own.mail.allowed_domains == {"example.org", "b.example"}
