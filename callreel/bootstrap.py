@@ -43,6 +43,7 @@ from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
+from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.model import RecordingId, UnixMillis, WebUser, WebUserId
 from callreel.settings import Settings
@@ -270,6 +271,7 @@ def open_serving(settings: Settings) -> Serving:
     tidy = Tidy(base.db, cache, system_clock)
     sound = Sound(base.keys, base.stores, cache, system_clock)
     verifier = Verifier(DatabaseUsers(base.db))
+    office = open_office(base)
     pages = PageParts(
         sessions=Sessions(base.db, verifier, system_clock),
         visitors=Visitors(base.db),
@@ -284,6 +286,8 @@ def open_serving(settings: Settings) -> Serving:
         peaks=Peaks(base.db, sound, cache.forget),
         masking=Masking(base.db, base.keys, system_clock),
         noting=Noting(base.db, system_clock),
+        views=SavedViews(base.db, system_clock),
+        jobs=office.jobs,
         clock=system_clock,
     )
     web = WebParts(
@@ -320,7 +324,7 @@ def open_serving(settings: Settings) -> Serving:
 
     burner = Burner(base.db, base.keys, base.stores, sound, system_clock, cache.forget)
     key_finder = KeyFinder(base.db, base.keys, sound, system_clock)
-    return Serving(base, web, echo, tidy, key_finder, burner, open_office(base), close)
+    return Serving(base, web, echo, tidy, key_finder, burner, office, close)
 
 
 @dataclass(frozen=True, slots=True)

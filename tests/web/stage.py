@@ -24,6 +24,7 @@ from callreel.access.identity import Verifier
 from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
 from callreel.flows.issue import Issue
+from callreel.flows.jobs import Jobs
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
@@ -31,6 +32,7 @@ from callreel.flows.peaks import Peaks
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
 from callreel.web.connection import GuardedConnection
@@ -99,6 +101,8 @@ class Backstage:
             peaks=cast("Peaks", self.peaks),
             masking=cast("Masking", self.masking),
             noting=cast("Noting", None),
+            views=cast("SavedViews", None),
+            jobs=cast("Jobs", None),
             clock=lambda: NOW,
         )
 

@@ -15,6 +15,7 @@ from callreel.db.listing import ViewedPage
 from callreel.db.summary import Summary
 from callreel.errors import CallreelError
 from callreel.flows.browse import Browse
+from callreel.flows.views import SavedViews
 from callreel.model import Clock, UnixMillis
 from callreel.web.pages import drawing
 from callreel.web.pages.filters import COLUMNS, MORE_COLUMNS, STATES, View, read_view
@@ -42,9 +43,12 @@ class Overview:
 class ListPages:
     """Pages about many calls."""
 
-    def __init__(self, pages: Pages, browse: Browse, live: Live, clock: Clock) -> None:
+    def __init__(
+        self, pages: Pages, browse: Browse, saved: SavedViews, live: Live, clock: Clock
+    ) -> None:
         self._pages = pages
         self._browse = browse
+        self._saved = saved
         self._live = live
         self._clock = clock
         # A count over millions must not keep rows of others waiting.
@@ -141,7 +145,9 @@ class ListPages:
         self, visitor: Visitor, view: View, page: ViewedPage, overview: Overview | None
     ) -> dict[str, object]:
         places = await run_in_threadpool(self._browse.places, visitor.signed_in.principal)
+        principal = visitor.signed_in.principal
         return {
+            "saved": await run_in_threadpool(self._saved.seen, principal),
             "view": view,
             "page": page,
             "overview": overview,

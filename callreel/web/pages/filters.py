@@ -49,6 +49,8 @@ class View:
     columns: tuple[str, ...]
     cursor: str | None
     period: Period | None = None
+    period_text: str | None = None
+    """As ``parse_period`` reads it."""
     terms: tuple[tuple[str, Term], ...] = field(default=())
     """What was typed, and what it means."""
 
@@ -109,7 +111,16 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         noted=_one(values, "note", _YES_OR_NO),
     )
     order = _one(values, "sort", {each.value: each for each in Order}) or Order.NEWEST
-    return View(values, wanted, order, _columns(values), values.get("before"), period, terms)
+    return View(
+        values,
+        wanted,
+        order,
+        _columns(values),
+        values.get("before"),
+        period,
+        _period_text(values),
+        terms,
+    )
 
 
 _YES_OR_NO = {"yes": True, "no": False}
@@ -139,16 +150,20 @@ def _values(query: str) -> dict[str, str]:
 def _period(
     values: Mapping[str, str], now: UnixMillis, words: Words
 ) -> tuple[CallFilter, Period | None]:
+    text = _period_text(values)
+    if text is None:
+        return CallFilter(), None
+    period = parse_period(text, now, words.zone)
+    return CallFilter(since=period.since, until=period.until), period
+
+
+def _period_text(values: Mapping[str, str]) -> str | None:
     since, start, end = (values.get(name) for name in ("since", "from", "to"))
     if since is not None and (start or end):
         raise BadRequest("since: give either since, or from and to.")
     if start is None and end is not None:
         raise BadRequest("to: give from as well.")
-    text = since if since is not None else f"{start}..{end or ''}" if start else None
-    if text is None:
-        return CallFilter(), None
-    period = parse_period(text, now, words.zone)
-    return CallFilter(since=period.since, until=period.until), period
+    return since if since is not None else f"{start}..{end or ''}" if start else None
 
 
 def _one(values: Mapping[str, str], name: str, known: Mapping[str, T]) -> T | None:

@@ -72,6 +72,19 @@ def names(_: Callable[[str], str]) -> Names:
             "15m": _("15 minutes"),
             "1h": _("1 hour"),
         },
+        "audiences": {
+            "me": _("Me"),
+            "team": _("My team"),
+            "everyone": _("Everyone"),
+        },
+        "job_kinds": {"calls": _("List of calls")},
+        "job_states": {
+            "waiting": _("Waiting"),
+            "running": _("Being made"),
+            "done": _("Done"),
+            "failed": _("Failed"),
+            "cancelled": _("Cancelled"),
+        },
         "sources": {
             "signal": _("signal"),
             "dtmf": _("keys pressed"),

@@ -10,11 +10,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from callreel.flows.browse import Browse
+from callreel.flows.jobs import Jobs
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.sessions import Sessions
+from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.model import Clock
 from callreel.web.edge import Endpoint, FixedHeaders
@@ -22,6 +24,7 @@ from callreel.web.outlet import Pace
 from callreel.web.pages.assets import PREFIX, Assets
 from callreel.web.pages.call import CallFlows, CallPages, CallSound
 from callreel.web.pages.calls import ListPages
+from callreel.web.pages.files import FilePages
 from callreel.web.pages.live import Live
 from callreel.web.pages.login import HOME, Login
 from callreel.web.pages.page import (
@@ -31,6 +34,7 @@ from callreel.web.pages.page import (
     PageHandler,
     Pages,
 )
+from callreel.web.pages.views import ViewPages
 from callreel.web.problems import plain
 from callreel.web.session import Session
 
@@ -56,6 +60,8 @@ class PageParts:
     peaks: Peaks
     masking: Masking
     noting: Noting
+    views: SavedViews
+    jobs: Jobs
     clock: Clock
     pace: Pace = field(default_factory=Pace)
 
@@ -65,7 +71,10 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
     assets = Assets()
     pages = Pages(session, parts.visitors, assets)
     login = Login(pages, session)
-    calls = ListPages(pages, parts.browse, Live(parts.browse, parts.sessions), parts.clock)
+    live = Live(parts.browse, parts.sessions)
+    calls = ListPages(pages, parts.browse, parts.views, live, parts.clock)
+    views = ViewPages(pages, parts.views, parts.visitors, parts.clock)
+    files = FilePages(pages, parts.jobs, parts.clock)
     flows = CallFlows(parts.browse, parts.listening, parts.peaks, parts.masking, parts.noting)
     call = CallPages(pages, flows)
     sound = CallSound(pages, session, parts.listening, parts.pace)
@@ -85,6 +94,15 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
         page("/calls", calls.calls),
         page("/calls/overview", calls.overview),
         page("/calls/live/{place}", calls.live),
+        page("/calls/export", files.export, POST),
+        page("/views", views.save, POST),
+        page("/views/{view_id}", views.open),
+        page("/views/{view_id}/remove", views.remove, POST),
+        page("/preferences", views.preferences, ("GET", "HEAD", "POST")),
+        page("/jobs", files.jobs),
+        page("/jobs/{job_id}", files.job),
+        page("/jobs/{job_id}/cancel", files.cancel, POST),
+        page("/jobs/{job_id}/file", files.file),
         page("/calls/{call_id}", call.call),
         page("/calls/{call_id}/dock", call.dock),
         page("/calls/{call_id}/wave", call.wave),

@@ -184,7 +184,7 @@ async function mayGoOn() {
   if (now?.call !== call) return status;
   if (status === 401) { stop(); document.dispatchEvent(new CustomEvent("signed-out")); }
   else if (status === 410) renew();
-  else if (status === 403 || status === 404 || status === 409 || status === 422) { stop(); say(document.documentElement.lang === "de" ? "Diese Aufnahme steht Ihnen nicht mehr offen." : "This recording is not open to you any more."); }
+  else if (status === 403 || status === 404 || status === 409 || status === 422) { stop(); say(root?.dataset.gone); }
   return status;
 }
 
@@ -206,7 +206,7 @@ export function stop() {
 
 function say(words) {
   const told = part("[data-told]");
-  if (told) told.textContent = words;
+  if (told) told.textContent = words ?? "";
 }
 
 setInterval(() => { if (now && sound.src && (want.playing || heard.length)) mayGoOn(); }, HEARD_EVERY);
@@ -234,7 +234,7 @@ async function recover() {
       const status = await mayGoOn();
       if (status === 204) { load(); return; }
       if (status !== 0 && status < 500 && status !== 429) return;
-      say(document.documentElement.lang === "de" ? "Keine Verbindung; es wird weiter versucht." : "No connection; trying again.");
+      say(root?.dataset.trying);
     }
     if (failures >= TRIES.length) { failures = 0; setTimeout(() => { recovering = false; if (want.playing && now?.call === call) recover(); }, 4000); return; }
   } finally {
