@@ -105,6 +105,68 @@ def words(since: UnixMillis, until: UnixMillis, zone: ZoneInfo) -> str:
     return _days(first.date(), behind.date() - timedelta(days=1))
 
 
+def offsets(since: UnixMillis, until: UnixMillis, zone: ZoneInfo) -> list[tuple[int, int]]:
+    """How far the clocks of a zone are ahead of UTC over a stretch of time.
+
+    Returns:
+        (instant, milliseconds ahead) pairs: so far ahead before this instant and since the one
+        before it; the last instant is ``until`` or later. A database can tell local times by them.
+    """
+    found: list[tuple[int, int]] = []
+    # No zone changes its clocks twice within this.
+    step = timedelta(days=1) // timedelta(milliseconds=1)
+    low, ahead = int(since), _ahead(since, zone)
+    while low < until:
+        high = min(low + step, int(until))
+        later = _ahead(high, zone)
+        if later != ahead:
+            before, behind = low, high
+            while behind - before > 1:
+                middle = (before + behind) // 2
+                before, behind = (
+                    (middle, behind) if _ahead(middle, zone) == ahead else (before, middle)
+                )
+            found.append((behind, ahead))
+            ahead = later
+        low = high
+    return [*found, (int(until), ahead)]
+
+
+def _ahead(at: int, zone: ZoneInfo) -> int:
+    return (local(UnixMillis(at), zone).utcoffset() or timedelta()) // timedelta(milliseconds=1)
+
+
+QUARTER_MS = 900_000
+
+
+def recurring(
+    period: Period, zone: ZoneInfo, begin: int, end: int, weekday: int | None = None
+) -> list[tuple[UnixMillis, UnixMillis]]:
+    """The stretches of a period in which a clock shows a time of day, as instants, in order.
+
+    Args:
+        period: Where to look.
+        zone: Whose clock.
+        begin: Minutes after midnight, a multiple of 15.
+        end: Minutes after midnight, more than ``begin``; 1440 is the end of the day.
+        weekday: Only on this day, 0 is Monday; None on every day.
+    """
+    found: list[tuple[UnixMillis, UnixMillis]] = []
+    for start in range(period.since - period.since % QUARTER_MS, period.until, QUARTER_MS):
+        shown = local(UnixMillis(start), zone)
+        if not begin <= shown.hour * 60 + shown.minute < end:
+            continue
+        if weekday is not None and shown.weekday() != weekday:
+            continue
+        first = UnixMillis(max(start, period.since))
+        last = UnixMillis(min(start + QUARTER_MS, period.until))
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
+
+
 def day_words(day: date) -> str:
     """A day in words, with its weekday."""
     return f"{WEEKDAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]} {day.year}"

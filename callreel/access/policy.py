@@ -22,6 +22,7 @@ class Action(StrEnum):
     NARROW = "masks:narrow"
     HOLD = "recordings:hold"
     NOTE = "notes:write"
+    READ_LISTENING = "listening:read"
 
 
 _EVERYONE = frozenset(Role)
@@ -36,6 +37,8 @@ _MAY: dict[Action, frozenset[Role]] = {
     Action.NARROW: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
     Action.HOLD: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE}),
     Action.NOTE: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE, Role.SUPERVISOR}),
+    # Who listened to what is for those who answer for it, not for those who listen.
+    Action.READ_LISTENING: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE, Role.AUDITOR}),
 }
 
 NOTHING = Scope()

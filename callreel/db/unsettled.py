@@ -84,7 +84,7 @@ class SignalPage:
     next: str | None
 
 
-def list_signals(
+def list_signals(  # noqa: PLR0913  # what to look for, and which page of it
     conn: Connection,
     scope: Scope,
     *,
@@ -92,6 +92,8 @@ def list_signals(
     settled: bool | None,
     limit: int,
     cursor: str | None,
+    since: UnixMillis | None = None,
+    until: UnixMillis | None = None,
 ) -> SignalPage:
     """Signals about what is within a scope, newest first.
 
@@ -102,6 +104,8 @@ def list_signals(
         settled: Only those that a person settled, or only the others; None for all.
         limit: How many at the most.
         cursor: ``next`` of the page before; None for the newest.
+        since: Only those of this instant or later.
+        until: Only those before this instant.
 
     Raises:
         BadRequest: The cursor is not one of ours.
@@ -112,6 +116,10 @@ def list_signals(
         query = query.where(_state().in_(sorted(states)))
     if settled is not None:
         query = query.where(s.settled.is_not(None) if settled else s.settled.is_(None))
+    if since is not None:
+        query = query.where(s.at >= since)
+    if until is not None:
+        query = query.where(s.at < until)
     if cursor is not None:
         at, signal_id = place.read(cursor)
         query = query.where(tuple_(s.at, s.id) < tuple_(literal(at), literal(signal_id)))
