@@ -64,7 +64,7 @@ def _table(calls: Iterator[CallItem], out: TextIO) -> None:
             call["extension"] or "",
             _recording(call),
         )
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     Console(file=out, width=WIDE).print(table)
 
 
@@ -75,7 +75,7 @@ def _recording(call: CallItem) -> str:
     return f"yes, {masks} masked" if masks else "yes"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What a caller sent as a number must not move the cursor of whoever reads it."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 

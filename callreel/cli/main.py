@@ -12,6 +12,7 @@ from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
 from callreel.cli.prove import prove_command
 from callreel.cli.schedules import jobs_command, schedule_group
+from callreel.cli.report import report_command
 from callreel.cli.serve import serve_command
 from callreel.cli.setup import init_command, migrate_command, site_group
 from callreel.cli.users import key_group, user_group
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     fetch_command,
     prove_command,
     export_command,
+    report_command,
     burn_in_command,
     hold_group,
     mask_group,

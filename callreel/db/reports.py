@@ -42,13 +42,11 @@ class Chosen:
     """Which calls a report counts."""
 
     scope: Scope
-    """Of who asks."""
+    """Of who asks, perhaps narrowed to a site or a group."""
     since: UnixMillis
     until: UnixMillis
     wanted: CallFilter
     """What else; its own ``since`` and ``until`` are not looked at."""
-    within: tuple[Scope, ...] = ()
-    """Sites and groups that narrow it further; a call is in each of them."""
     user_ids: frozenset[str] | None = None
     """Only calls of these users of the directory; None for all."""
 
@@ -321,7 +319,6 @@ def conditions_of(chosen: Chosen) -> list[ColumnElement[bool]]:
     """The conditions on ``call_records`` for the calls of a report; all of them hold."""
     wanted = replace(chosen.wanted, since=chosen.since, until=chosen.until)
     found = [in_scope(chosen.scope), *conditions(wanted)]
-    found += [in_scope(each) for each in chosen.within]
     if chosen.user_ids is not None:
         found.append(call_records.c.directory_user_id.in_(sorted(chosen.user_ids)))
     return found

@@ -195,15 +195,19 @@ class _Axis:
         self._width = (WIDTH - _LEFT - _RIGHT) / self._places
 
     def y(self, value: float) -> float:
+        """How far down a value is."""
         return HEIGHT - _BOTTOM - value / self._top * (HEIGHT - _BOTTOM - _TOP)
 
     def left(self, place: float) -> float:
+        """Where the room of a place begins."""
         return _LEFT + place * self._width
 
     def middle(self, place: int) -> float:
+        """The middle of a place."""
         return self.left(place + 0.5)
 
     def bar(self, place: int, low: float, high: float, kind: str, told: str) -> str:
+        """A bar between two values."""
         y, gap = self.y(high), self._width * self._gap
         return (
             f'<rect x="{_px(self.left(place) + gap / 2)}" y="{_px(y)}" '
@@ -212,6 +216,7 @@ class _Axis:
         )
 
     def rules(self) -> str:
+        """A line across for each step, with its value."""
         found = []
         for number in range(round(self._top / self._step) + 1):
             value = number * self._step
@@ -224,6 +229,7 @@ class _Axis:
         return "".join(found)
 
     def labels(self, labels: Sequence[str]) -> str:
+        """As many labels as there is room for."""
         longest = max((len(label) for label in labels), default=0)
         room = int((WIDTH - _LEFT - _RIGHT) / (longest * _CHAR_PX + 8)) or 1
         every = math.ceil(len(labels) / min(room, _MOST_LABELS)) or 1

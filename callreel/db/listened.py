@@ -1,0 +1,157 @@
+"""Who listened to what. Each source of this knowledge is one function in SOURCES.
+
+The audit log is the first of them: Echo writes a row when sound begins to leave and one when it
+ends. A player that tells which stretches were heard becomes another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, select
+
+from callreel.db.rows import in_scope
+from callreel.db.schema import audit, call_records, web_users
+from callreel.model import CallId, RecordingId, Scope, UnixMillis
+
+LONGEST_LISTENING_MS = 86_400_000
+"""The end of a listening is looked for so long after its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Somebody listened to a recording, or fetched it."""
+
+    at: UnixMillis
+    until: UnixMillis | None
+    """None where no end was written down: it still goes on, or the server was stopped."""
+    web_user_id: str
+    recording_id: RecordingId
+    what: str
+    """Format and channels."""
+    bytes_sent: int | None
+    """None where no end was written down."""
+    address: str | None
+    heard: tuple[tuple[float, float], ...] | None = None
+    """The stretches in seconds; None where only bytes are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardCall:
+    """The call that a recording is of; the first leg that the reader may see."""
+
+    id: CallId
+    started_at: UnixMillis
+    from_number: str
+    to_number: str
+    extension: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenedCall:
+    """A listening with who it was, and the call."""
+
+    listening: Listening
+    username: str
+    call: HeardCall
+
+
+Source = Callable[[Connection, UnixMillis, UnixMillis], Iterator[Listening]]
+"""Every listening that began in [since, until)."""
+
+
+def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterator[Listening]:
+    query = (
+        select(audit)
+        .where(
+            audit.c.action.in_(["sound.start", "sound.end"]),
+            audit.c.at >= since,
+            audit.c.at < until + LONGEST_LISTENING_MS,
+        )
+        .order_by(audit.c.seq)
+        .execution_options(yield_per=1000)
+    )
+    # One token may open several answers at once: the one that began first ends first.
+    begun: dict[tuple[str, ...], list[Listening]] = defaultdict(list)
+    for row in conn.execute(query):
+        detail = json.loads(row.detail)
+        key = (row.actor, row.object_id, str(detail.get("token_id")), row.address or "")
+        if row.action == "sound.start":
+            if row.at < until:
+                begun[key].append(
+                    Listening(
+                        at=UnixMillis(row.at),
+                        until=None,
+                        web_user_id=row.actor,
+                        recording_id=RecordingId(row.object_id),
+                        what=f"{detail.get('format', '')} {detail.get('channel', '')}".strip(),
+                        bytes_sent=None,
+                        address=row.address,
+                    )
+                )
+        elif begun[key]:
+            first = begun[key].pop(0)
+            yield replace(
+                first, until=UnixMillis(row.at), bytes_sent=int(detail.get("bytes_sent", 0))
+            )
+    for left in begun.values():
+        yield from left
+
+
+SOURCES: tuple[Source, ...] = (_of_audit,)
+
+
+def listened(
+    conn: Connection, scope: Scope, since: UnixMillis, until: UnixMillis, limit: int
+) -> list[ListenedCall]:
+    """Who listened to recordings of calls within a scope, newest first.
+
+    Args:
+        conn: A read transaction.
+        scope: Of who reads; what is outside is left out.
+        since: Listenings that began then or later.
+        until: Listenings that began before then.
+        limit: How many at the most; the newest are kept.
+
+    Cost: the rows of the period, and a query for each 500 of them.
+    """
+    found = sorted(
+        (each for source in SOURCES for each in source(conn, since, until)),
+        key=lambda each: (-each.at, each.recording_id, each.web_user_id),
+    )
+    names = {
+        row.id: row.username for row in conn.execute(select(web_users.c.id, web_users.c.username))
+    }
+    shown: list[ListenedCall] = []
+    for begin in range(0, len(found), 500):
+        batch = found[begin : begin + 500]
+        calls = _calls(conn, scope, sorted({each.recording_id for each in batch}))
+        shown += [
+            ListenedCall(
+                each, names.get(each.web_user_id, each.web_user_id), calls[each.recording_id]
+            )
+            for each in batch
+            if each.recording_id in calls
+        ]
+        if len(shown) >= limit:
+            break
+    return shown[:limit]
+
+
+def _calls(
+    conn: Connection, scope: Scope, recording_ids: list[RecordingId]
+) -> dict[str, HeardCall]:
+    c = call_records.c
+    rows = conn.execute(
+        select(c.recording_id, c.id, c.started_at, c.from_number, c.to_number, c.extension)
+        .where(c.recording_id.in_(recording_ids), in_scope(scope))
+        .order_by(c.started_at, c.id)
+    )
+    found: dict[str, HeardCall] = {}
+    for recording_id, call_id, started_at, *rest in rows:
+        call = HeardCall(CallId(call_id), UnixMillis(started_at), *rest)
+        found.setdefault(recording_id, call)
+    return found
