@@ -49,6 +49,9 @@ def scope_for(principal: Principal, action: Action) -> Scope:
 
     An action that is missing from the table is allowed to nobody.
     """
-    if principal.role in _MAY.get(action, frozenset()):
-        return principal.reach
-    return NOTHING
+    return principal.reach if may(principal, action) else NOTHING
+
+
+def may(principal: Principal, action: Action) -> bool:
+    """Whether a role may do this at all, wherever its reach is; for menus, never for an answer."""
+    return principal.role in _MAY.get(action, frozenset())

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection
 
-from callreel.access.policy import NOTHING, Action, scope_for
+from callreel.access.policy import Action, may, scope_for
 from callreel.db import named
 from callreel.db.database import Database
 from callreel.db.reports import Chosen
@@ -137,7 +137,7 @@ class Reports:
 
     def kinds(self, principal: Principal) -> tuple[Kind, ...]:
         """The reports that somebody may have."""
-        return tuple(kind for kind in KINDS if scope_for(principal, kind.action) != NOTHING)
+        return tuple(kind for kind in KINDS if may(principal, kind.action))
 
     def make(self, principal: Principal, slug: str, asked: Mapping[str, str]) -> Report:
         """Make one report.

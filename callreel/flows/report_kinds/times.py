@@ -286,6 +286,8 @@ def peaks(calls: Iterable[tuple[int, int]], edges: Sequence[UnixMillis]) -> list
             found.append(Peak(len(ends), starts[len(found)]))
 
     for began, ended in calls:
+        if began >= edges[-1]:
+            break
         open_until(began)
         reach(began)
         heapq.heappush(ends, ended)
