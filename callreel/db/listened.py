@@ -1,7 +1,7 @@
 """Who listened to what. Each source of this knowledge is one function in SOURCES.
 
-The audit log is the first of them: Echo writes a row when sound begins to leave and one when it
-ends. A player that tells which stretches were heard becomes another.
+The player tells which stretches were heard. Of tokens and downloads it is known when sound began to
+leave and when it ended: the audit log has a row for each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
+from callreel.db.people_schema import playbacks
 from callreel.db.rows import in_scope
 from callreel.db.schema import audit, call_records, web_users
 from callreel.model import CallId, RecordingId, Scope, UnixMillis
@@ -33,10 +34,12 @@ class Listening:
     what: str
     """Format and channels."""
     bytes_sent: int | None
-    """None where no end was written down."""
+    """None where no end was written down, and of a player."""
     address: str | None
     heard: tuple[tuple[float, float], ...] | None = None
     """The stretches in seconds; None where only bytes are known."""
+    label: str | None = None
+    """Whom an integrator's link was made for; None where it was the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
     begun: dict[tuple[str, ...], list[Listening]] = defaultdict(list)
     for row in conn.execute(query):
         detail = json.loads(row.detail)
+        if detail.get("door") == _PLAYER:
+            continue
         key = (row.actor, row.object_id, str(detail.get("token_id")), row.address or "")
         if row.action == "sound.start":
             if row.at < until:
@@ -87,7 +92,8 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
                         until=None,
                         web_user_id=row.actor,
                         recording_id=RecordingId(row.object_id),
-                        what=f"{detail.get('format', '')} {detail.get('channel', '')}".strip(),
+                        what=f"{detail.get('door', 'token')}: {detail['format']} "
+                        f"{detail['channel']}",
                         bytes_sent=None,
                         address=row.address,
                     )
@@ -101,7 +107,31 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
         yield from left
 
 
-SOURCES: tuple[Source, ...] = (_of_audit,)
+def _of_player(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterator[Listening]:
+    p = playbacks.c
+    query = (
+        select(playbacks)
+        .where(p.started_at >= since, p.started_at < until)
+        .order_by(p.started_at, p.id)
+        .execution_options(yield_per=1000)
+    )
+    for row in conn.execute(query):
+        yield Listening(
+            at=UnixMillis(row.started_at),
+            until=UnixMillis(row.heard_at),
+            web_user_id=row.web_user_id,
+            recording_id=RecordingId(row.recording_id),
+            what=_PLAYER,
+            bytes_sent=None,
+            address=row.address,
+            heard=tuple((float(start), float(end)) for start, end in json.loads(row.heard)),
+            label=row.label,
+        )
+
+
+_PLAYER = "player"
+"""How the audit log names the door of those that have a row in ``playbacks``."""
+SOURCES: tuple[Source, ...] = (_of_player, _of_audit)
 
 
 def listened(
@@ -129,13 +159,13 @@ def listened(
     for begin in range(0, len(found), 500):
         batch = found[begin : begin + 500]
         calls = _calls(conn, scope, sorted({each.recording_id for each in batch}))
-        shown += [
-            ListenedCall(
-                each, names.get(each.web_user_id, each.web_user_id), calls[each.recording_id]
-            )
-            for each in batch
-            if each.recording_id in calls
-        ]
+        for each in batch:
+            call = calls.get(each.recording_id)
+            if call is not None:
+                username = names.get(each.web_user_id, each.web_user_id)
+                if each.label is not None:
+                    username = f"{each.label} (by {username})"
+                shown.append(ListenedCall(each, username, call))
         if len(shown) >= limit:
             break
     return shown[:limit]

@@ -21,7 +21,10 @@ class Place:
 
     id: str
     name: str
-    """For people: with its site where it is not one."""
+    """With that of its site where it is none."""
+    site_id: str
+    extension: str = ""
+    """Of a person."""
 
 
 def find_site(conn: Connection, scope: Scope, named: str) -> Place:
@@ -35,7 +38,7 @@ def find_site(conn: Connection, scope: Scope, named: str) -> Place:
         .where(or_(sites.c.id == named, sites.c.name == named), _site_within(scope))
         .order_by(sites.c.id)
     ).all()
-    return _the_one("site", named, [Place(row.id, row.name) for row in rows])
+    return _the_one("site", named, [Place(row.id, row.name, row.id) for row in rows])
 
 
 def find_group(conn: Connection, scope: Scope, named: str) -> Place:
@@ -47,7 +50,7 @@ def find_group(conn: Connection, scope: Scope, named: str) -> Place:
     site_name, _, group_name = named.partition("/")
     in_site = or_(sites.c.id == site_name, sites.c.name == site_name)
     rows = conn.execute(
-        select(groups.c.id, groups.c.name, sites.c.name.label("site"))
+        select(groups.c.id, groups.c.name, groups.c.site_id, sites.c.name.label("site"))
         .join(sites, sites.c.id == groups.c.site_id)
         .where(
             or_(
@@ -59,7 +62,7 @@ def find_group(conn: Connection, scope: Scope, named: str) -> Place:
         )
         .order_by(groups.c.id)
     ).all()
-    found = [Place(row.id, f"{row.site}/{row.name}") for row in rows]
+    found = [Place(row.id, f"{row.site}/{row.name}", row.site_id) for row in rows]
     return _the_one("group", named, found)
 
 
@@ -72,7 +75,7 @@ def find_user(conn: Connection, scope: Scope, named: str) -> Place:
     u = directory_users.c
     within = or_(u.site_id.in_(sorted(scope.site_ids)), u.group_id.in_(sorted(scope.group_ids)))
     rows = conn.execute(
-        select(u.id, u.name, u.extension, sites.c.name.label("site"))
+        select(u.id, u.name, u.extension, u.site_id, sites.c.name.label("site"))
         .join(sites, sites.c.id == u.site_id)
         .where(
             or_(u.id == named, u.extension == named, u.name == named),
@@ -83,7 +86,7 @@ def find_user(conn: Connection, scope: Scope, named: str) -> Place:
     found = []
     for row in rows:
         name = row.name if row.name == row.extension else f"{row.name} ({row.extension})"
-        found.append(Place(row.id, f"{name}, {row.site}"))
+        found.append(Place(row.id, f"{name}, {row.site}", row.site_id, row.extension))
     return _the_one("agent", named, found)
 
 

@@ -254,7 +254,7 @@ def _narrowed(conn: Connection, scope: Scope, asked: Mapping[str, str]) -> _Narr
     if "agent" in asked:
         user = named.find_user(conn, scope, asked["agent"])
         user_ids = frozenset({user.id})
-        link["agent"] = user.id
+        link |= {"site": user.site_id, "ext": user.extension}
         filters.append(f"agent {user.name}")
     return _Narrowed(scope, user_ids, link, tuple(filters))
 

@@ -96,7 +96,7 @@ class Town:
             "dir": lambda value: call.direction == value,
             "state": lambda value: call.end == value,
             "site": lambda value: call.site == value,
-            "agent": lambda value: user == value,
+            "ext": lambda value: call.extension == value,
             "grp": lambda value: user is not None and self.groups.get(user) == value,
             "party": lambda value: value in {call.from_number, call.to_number},
             "mask": lambda _: call.masked_s > 0,

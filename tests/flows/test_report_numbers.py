@@ -259,7 +259,7 @@ def test_a_direction_narrows_every_number(database: Database, town: Town) -> Non
     """In the links as well."""
     report = made(database, "call-analysis", dir="outbound", agent="202")
     total = total_of(report)
-    user = town.users["north", "202"]
-    assert total["outbound"] == len(inside(town, dir="outbound", agent=user))
+    assert total["outbound"] == len(inside(town, dir="outbound", site="north", ext="202"))
     assert (total["inbound"], total["internal"], total["wait_median"]) == (0, 0, None)
-    assert report.total_links["talk"]["agent"] == user
+    link = report.total_links["talk"]
+    assert (link["dir"], link["site"], link["ext"]) == ("outbound", "north", "202")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.db import directory
+from callreel.db import directory, playbacks, users
+from callreel.db.audit import AuditEntry, append
 from callreel.db.database import Database
 from callreel.db.schema import spans
 from callreel.errors import BadRequest, NotFound
@@ -18,7 +19,7 @@ from callreel.flows.report_kinds import shape
 from callreel.flows.report_kinds.shape import percentile
 from callreel.flows.report_kinds.times import peaks
 from callreel.flows.reports import KINDS, Reports
-from callreel.model import Role, Scope, Span, SpanSource, UnixMillis
+from callreel.model import RecordingId, Role, Scope, Span, SpanSource, UnixMillis
 from callreel.periods import local, parse_period, recurring
 from tests.contracts.records import NOW as SIGNALLED
 from tests.contracts.records import CallPlan, mask, send, write_call
@@ -189,7 +190,37 @@ def test_times_of_sites_that_differ_are_utc(reports: Reports, database: Database
     assert reports.make(principal(), "agents", {"site": "b"}).zone.key == "Asia/Tokyo"
 
 
-def test_playbacks_are_told_from_the_audit_log(
+def sat_down(database: Database, recording_id: str, at: int) -> None:
+    """A sitting at the player, as the flow writes it: its row, and one in the audit log."""
+    with database.write() as conn:
+        user_id = users.add_user(conn, "ann", Role.INTEGRATOR, "h", Scope(), NOW)
+        sitting = playbacks.Playback(
+            id="p0123456789abcdef",
+            recording_id=RecordingId(recording_id),
+            call_id=None,
+            web_user_id=user_id,
+            username="ann",
+            label="Court",
+            mask_revision=1,
+            address="192.0.2.9",
+            started_at=UnixMillis(at),
+            heard_at=UnixMillis(at),
+            speed=1.0,
+            heard=(),
+        )
+        assert playbacks.begin(conn, sitting)
+        told = [(1.0, 3.0), (60.0, 61.0)]
+        playbacks.add_heard(conn, sitting.id, user_id, told, 1.5, UnixMillis(at + 20_000))
+        detail = {"door": "player", "format": "wav", "channel": "both"}
+        append(
+            conn,
+            AuditEntry(
+                UnixMillis(at), user_id, "sound.start", recording_id, "allowed", detail, None
+            ),
+        )
+
+
+def test_playbacks_are_told_by_the_player_and_the_audit_log(
     reports: Reports, town: Town, database: Database
 ) -> None:
     """Who, what, when, from where; ends belong to their beginnings; the newest first."""
@@ -209,16 +240,19 @@ def test_playbacks_are_told_from_the_audit_log(
     )
     played(database, f"r{south.id}", (at + 3000, "sound.start", "w7", "192.0.2.7"))
     played(database, "r-of-nobody", (at + 3000, "sound.start", "w7", "192.0.2.7"))
+    sat_down(database, f"r{north.id}", at + 4000)
     report = reports.make(principal(Role.AUDITOR), "playback-audit", {"period": "today"})
+    assert report.table.rows[0][:4] == (at + 4000, "Court (by ann)", "192.0.2.9", north.id)
+    assert report.table.rows[0][8:] == ("player", "0:01 to 0:03, 1:00 to 1:01", 20.0, None)
     assert [(row[0], row[1], row[2], row[3], row[8], row[10], row[11])
-            for row in report.table.rows] == [
-        (at + 3000, "w7", "192.0.2.7", south.id, "mp3 both", None, None),
-        (at + 2000, "w8", "192.0.2.8", north.id, "mp3 both", None, None),
-        (at + 1000, "w7", "192.0.2.7", north.id, "mp3 both", None, None),
-        (at, "w7", "192.0.2.7", north.id, "mp3 both", 5.0, 4321),
+            for row in report.table.rows[1:]] == [
+        (at + 3000, "w7", "192.0.2.7", south.id, "token: mp3 both", None, None),
+        (at + 2000, "w8", "192.0.2.8", north.id, "token: mp3 both", None, None),
+        (at + 1000, "w7", "192.0.2.7", north.id, "token: mp3 both", None, None),
+        (at, "w7", "192.0.2.7", north.id, "token: mp3 both", 5.0, 4321),
     ]  # fmt: skip
-    assert report.headline == "Recordings were played 4 times by 2 users"
-    assert report.links[0]["call"] == {"call": south.id}
+    assert report.headline == "Recordings were played 5 times by 3 users"
+    assert report.links[1]["call"] == {"call": south.id}
     reach = Scope(site_ids=frozenset({"south"}))
     mine = reports.make(principal(Role.AUDITOR, reach), "playback-audit", {"period": "today"})
     assert [row[3] for row in mine.table.rows] == [south.id]

@@ -207,7 +207,7 @@ _LISTENED = (
     Column("extension", "Extension", "text"),
     Column("what", "What", "text"),
     Column("heard", "Which stretches", "text"),
-    Column("for_s", "Sent for", "seconds"),
+    Column("for_s", "For", "seconds"),
     Column("bytes", "Bytes sent", "count"),
 )
 
@@ -242,6 +242,7 @@ def _listened(each: listened.ListenedCall) -> Row:
     heard = "not known"
     if it.heard is not None:
         heard = ", ".join(f"{length(start)} to {length(end)}" for start, end in it.heard)
+        heard = heard or "nothing told"
     cells = (
         it.at,
         each.username,

@@ -112,7 +112,7 @@ def _agent(each: reports.UserTally) -> tuple[_Names, dict[str, str | int]]:
     if each.user_id is None:
         # There is no filter for calls of nobody: the number stands without a link.
         return (_NOBODY, "", "", each.site), {}
-    link["agent"] = each.user_id
+    link["ext"] = each.extension
     return (each.name, each.extension, each.group, each.site), link
 
 

@@ -24,8 +24,8 @@ DAY_MS = 24 * HOUR_MS
 
 Link = Mapping[str, str | int]
 """Which calls a number counts. Keys, all of which hold: ``since`` and ``until`` (instants, the
-second is not in it), ``dir`` (a Direction), ``state`` (a Disposition), ``site``, ``grp`` and
-``agent`` (ids of the directory), ``datasource``, ``ext``, ``party`` (a number), ``mask`` and
+second is not in it), ``dir`` (a Direction), ``state`` (a Disposition), ``site`` and ``grp`` (ids of
+the directory), ``ext`` (with its ``site``: one agent), ``party`` (a number), ``rec``, ``mask`` and
 ``proposed`` (``yes``), ``time`` (``09:00-09:30``, what a clock in ``zone`` showed as the call
 began), ``weekday`` (0 to 6, Monday is 0; in ``zone``), ``during`` (an instant at which it was in
 progress), ``call`` (its id)."""
