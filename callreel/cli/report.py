@@ -28,6 +28,8 @@ COMMAND = Principal(
 )
 """Whoever has the command line and the data folder sees everything."""
 
+_LIMIT_S = 3600.0
+"""Nobody else waits for it, and Ctrl-C ends it."""
 _PLAIN = ("text", "csv", "spreadsheet")
 
 
@@ -71,7 +73,7 @@ def report_command(
     wanted = {names.get(name, name): text for name, text in asked.items() if text is not None}
     base = open_base(settings_of(data_dir))
     try:
-        report = Reports(base.db, system_clock).make(COMMAND, kind, wanted)
+        report = Reports(base.db, system_clock, limit_s=_LIMIT_S).make(COMMAND, kind, wanted)
     finally:
         base.close()
     if path is None:

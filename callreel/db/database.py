@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,37 @@ class Database:
             else:
                 conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield conn
+
+    @contextmanager
+    def read_within(self, limit_s: float) -> Iterator[Connection]:
+        """As ``read``, of what somebody asked that may take too long.
+
+        Args:
+            limit_s: How many seconds it may take; on PostgreSQL each statement.
+
+        Raises:
+            BadRequest: It took longer; also as ``read``.
+            Unavailable: As ``read``.
+        """
+        deadline = time.monotonic() + limit_s
+        with self.read() as conn:
+            driver = conn.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):
+                driver.set_progress_handler(lambda: time.monotonic() >= deadline, 10_000)
+            else:
+                limit = {"limit": f"{max(1, round(limit_s * 1000))}ms"}
+                conn.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
+            try:
+                yield conn
+            except DBAPIError as error:
+                if time.monotonic() < deadline:
+                    raise
+                raise BadRequest(
+                    f"This took longer than {limit_s:g} s; choose a shorter period or fewer calls."
+                ) from error
+            finally:
+                if isinstance(driver, sqlite3.Connection):
+                    driver.set_progress_handler(None, 0)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -35,6 +35,8 @@ from callreel.flows.report_kinds.shape import (
 from callreel.model import Clock, Direction, Principal, Scope
 from callreel.periods import parse_period
 
+LIMIT_S = 60.0
+"""Where nobody says otherwise. Source: threats.md T36."""
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 DEFAULT_TARGET_S, MAX_TARGET_S = 20, 3600
 
@@ -129,11 +131,13 @@ class Reports:
     Args:
         db: Where calls are.
         clock: What time it is.
+        limit_s: How long one may take.
     """
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, *, limit_s: float = LIMIT_S) -> None:
         self._db = db
         self._clock = clock
+        self._limit_s = limit_s
 
     def kinds(self, principal: Principal) -> tuple[Kind, ...]:
         """The reports that somebody may have."""
@@ -165,7 +169,7 @@ class Reports:
             if name not in known_names:
                 told = ", ".join(known_names)
                 raise BadRequest(f"{name[:40]!r} is not a parameter of {slug}; known: {told}.")
-        with self._db.read() as conn:
+        with self._db.read_within(self._limit_s) as conn:
             question = self._question(conn, kind, scope_for(principal, kind.action), asked)
             content = kind.make(conn, question)
         rows = require_rows(content.rows)

@@ -306,3 +306,26 @@ def test_an_address_that_cannot_be_used_is_refused(url: str, said: str) -> None:
     """With what to write instead; before anything is connected to."""
     with pytest.raises(ConfigurationError, match=said):
         open_database(url)
+
+
+def test_a_question_that_takes_too_long_is_ended(database: Database) -> None:
+    """With what to do about it, and the connection serves the next one."""
+    endless = text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+    for _ in range(20):
+        with (
+            pytest.raises(BadRequest, match=r"longer than 0\.05 s; choose a shorter period"),
+            database.read_within(0.05) as conn,
+        ):
+            conn.execute(endless)
+    many = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000)"
+                " SELECT max(i) FROM n")  # fmt: skip
+    with database.read() as conn:
+        assert conn.execute(many).scalar_one() == 500_000
+
+
+def test_what_is_wrong_for_another_reason_is_not_called_slow(database: Database) -> None:
+    """It stays what it is."""
+    with pytest.raises(Unavailable), database.read_within(60) as conn:
+        conn.execute(text("SELECT nothing FROM nowhere"))

@@ -165,6 +165,14 @@ def test_a_report_of_too_many_rows_is_refused(
         reports.make(principal(), "agents", {"period": PERIOD})
 
 
+def test_a_report_that_takes_too_long_is_ended(database: Database) -> None:
+    """It says what to do."""
+    build(database, plain_calls(4, 3000))
+    reports = Reports(database, lambda: NOW, limit_s=0.001)
+    with pytest.raises(BadRequest, match=r"longer than 0\.001 s; choose a shorter period"):
+        reports.make(principal(), "call-analysis", {"period": "2026"})
+
+
 def test_a_year_with_a_leap_day_fits_into_a_year(reports: Reports) -> None:
     """So does a year in which clocks went back."""
     for year in ("2024", "2026"):
