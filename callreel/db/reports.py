@@ -20,21 +20,17 @@ from sqlalchemy import (
     Select,
     Subquery,
     case,
-    cast,
     func,
     literal,
     null,
     select,
 )
 
+from callreel.db.clock_times import LONGEST_CALL_MS, length_ms, shown_ms
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, sites
 from callreel.db.search import CallFilter, conditions
 from callreel.model import CallId, Direction, Disposition, Scope, UnixMillis
-from callreel.periods import offsets
-
-LONGEST_CALL_MS = 86_400_000
-"""Calls that began longer ago are not looked for among those in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,8 +327,7 @@ def _measured(chosen: Chosen, *more: ColumnElement[Any]) -> Subquery:
 
 def _measuring(*more: ColumnElement[Any]) -> Select[Any]:
     c = call_records.c
-    # Rounded first: PostgreSQL rounds as it casts, SQLite cuts.
-    length = cast(func.round(c.duration_s * 1000), BigInteger)
+    length = length_ms()
     zero = literal(0, BigInteger)
     answered = c.answered_at.is_not(None)
     ring = case((c.answered_at > c.started_at, c.answered_at - c.started_at), else_=zero)
@@ -365,13 +360,7 @@ def _measuring(*more: ColumnElement[Any]) -> Select[Any]:
 
 def _slot(chosen: Chosen, slots: Slots) -> ColumnElement[int]:
     """The number of the slot that a call began in, on a local clock."""
-    at = call_records.c.started_at
-    ahead = offsets(chosen.since, chosen.until, slots.zone)
-    shown: ColumnElement[Any] = literal(ahead[-1][1], BigInteger)
-    if len(ahead) > 1:
-        changes = [(at < before, literal(each, BigInteger)) for before, each in ahead[:-1]]
-        shown = case(*changes, else_=shown)
-    slot = (at + shown) // slots.size_ms
+    slot = shown_ms(slots.zone, chosen.since, chosen.until) // slots.size_ms
     if slots.wrap_ms is not None:
         slot %= slots.wrap_ms // slots.size_ms
     return slot.label("slot")

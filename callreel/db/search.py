@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from callreel.db import cursor as place
+from callreel.db.clock_times import ClockTime, began_at, in_progress
 from callreel.db.masks import is_current
 from callreel.db.people_schema import notes
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
@@ -66,6 +67,10 @@ class CallFilter:
     at_most_s: float | None = None
     noted: bool | None = None
     """Whether somebody wrote a note about it."""
+    clock: ClockTime | None = None
+    """What a clock showed as it began; its stretch is that of ``since`` and ``until``."""
+    during: UnixMillis | None = None
+    """It was in progress at this instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,8 @@ _CONDITIONS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "at_least_s": lambda seconds: call_records.c.duration_s >= seconds,
     "at_most_s": lambda seconds: call_records.c.duration_s <= seconds,
     "noted": _noted,
+    "clock": began_at,
+    "during": in_progress,
 }
 """By field of ``CallFilter``."""
 
