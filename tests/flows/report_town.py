@@ -230,11 +230,11 @@ def _record(town: Town, call: PlainCall) -> dict[str, object]:
 
 
 def _spans(call: PlainCall) -> list[dict[str, object]]:
-    """What is masked twice counts once: the whole, and one party in its middle."""
+    """One party, and the other in the middle of it: a moment that is masked twice counts once."""
     common = {"recording_id": f"r{call.id}", "source": "hand", "created_at": call.at}
     found: list[dict[str, object]] = []
     if call.masked_s:
-        stretches = ((2.0, 2.0 + call.masked_s, None), (2.5, 3.0, "left"))
+        stretches = ((2.0, 2.0 + call.masked_s, "left"), (2.5, 3.0, "right"))
         found += [
             {"id": f"m{call.id}{start}", "start_s": start, "end_s": end, "channel": channel,
              "state": "active", **common}

@@ -259,7 +259,7 @@ def test_years_hold_the_calls_of_their_months(database: Database, town: Town) ->
 
 
 def test_masked_sound_is_counted_once_for_both_channels(database: Database, town: Town) -> None:
-    """A stretch that is masked for both and for one party again is one."""
+    """A stretch that is masked for one party and for the other as well is one."""
     report = made(database, "masking")
     for row, links in [
         *zip(rows_of(report), report.links, strict=True),
