@@ -11,8 +11,8 @@ from callreel.cli.demo import demo_command
 from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
 from callreel.cli.prove import prove_command
-from callreel.cli.schedules import jobs_command, schedule_group
 from callreel.cli.report import report_command
+from callreel.cli.schedules import jobs_command, schedule_group
 from callreel.cli.serve import serve_command
 from callreel.cli.setup import init_command, migrate_command, site_group
 from callreel.cli.users import key_group, user_group
