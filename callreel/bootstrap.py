@@ -36,6 +36,7 @@ from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
+from callreel.flows.report_files import report_kinds
 from callreel.flows.schedule_runner import ScheduleRunner
 from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
@@ -217,7 +218,7 @@ class Office:
 def open_office(base: Base) -> Office:
     """Jobs and schedules over a database that is open."""
     settings, mail = base.settings, base.settings.mail
-    kinds: dict[str, Kind] = {"calls": CallExport(base.db)}
+    kinds: dict[str, Kind] = {"calls": CallExport(base.db), **report_kinds(base.db)}
     mailer = None
     if mail.host:
         mailer = Mailer(
