@@ -37,6 +37,7 @@ from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.report_files import report_kinds
+from callreel.flows.reports import Reports
 from callreel.flows.schedule_runner import ScheduleRunner
 from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
@@ -289,6 +290,8 @@ def open_serving(settings: Settings) -> Serving:
         noting=Noting(base.db, system_clock),
         views=SavedViews(base.db, system_clock),
         jobs=office.jobs,
+        schedules=office.schedules,
+        reports=Reports(base.db, system_clock),
         clock=system_clock,
     )
     web = WebParts(

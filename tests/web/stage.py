@@ -29,6 +29,8 @@ from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.reports import Reports
+from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
@@ -103,6 +105,8 @@ class Backstage:
             noting=cast("Noting", None),
             views=cast("SavedViews", None),
             jobs=cast("Jobs", None),
+            schedules=cast("Schedules", None),
+            reports=cast("Reports", None),
             clock=lambda: NOW,
         )
 

@@ -153,7 +153,7 @@ class ListPages:
             "overview": overview,
             "places": places,
             "periods": PERIODS,
-            "states": STATES,
+            "states": STATES[:4],
             "lengths": LENGTHS,
             "all_columns": (*COLUMNS, *MORE_COLUMNS),
             "shape": drawing.shape,

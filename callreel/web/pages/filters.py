@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
+from callreel.db.clock_times import ClockTime
 from callreel.db.search import CallFilter, Order
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
@@ -22,18 +23,25 @@ from callreel.web.query import require_short
 
 NAMES = (
     "q", "since", "from", "to", "dir", "state", "site", "grp", "agent", "ext", "min", "max",
-    "rec", "mask", "note", "sort", "cols", "before",
+    "rec", "mask", "note", "party", "proposed", "time", "weekday", "during", "sort", "cols",
+    "before",
 )  # fmt: skip
 """In the order of a clean address."""
 COLUMNS = ("started", "direction", "party", "agent", "group", "rang", "talk", "shape", "flags")
 """Those of the list that are shown where nobody chose."""
 MORE_COLUMNS = ("site", "to", "outcome", "id")
-DIRECTIONS = {"in": Direction.INBOUND, "out": Direction.OUTBOUND, "internal": Direction.INTERNAL}
-STATES = ("answered", "abandoned", "busy", "failed")
+DIRECTIONS = {
+    "in": Direction.INBOUND,
+    "out": Direction.OUTBOUND,
+    "internal": Direction.INTERNAL,
+    "unknown": Direction.UNKNOWN,
+}
+STATES = ("answered", "abandoned", "busy", "failed", "unknown")
 
 T = TypeVar("T")
 
 _LENGTH = re.compile(r"(?:(\d{1,3}):)?(\d{1,5})(s|m|h)?")
+_HOURS = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _DIGITS = re.compile(r"[+*]?[0-9*]+")
 
@@ -109,6 +117,10 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         rec=_one(values, "rec", _YES_OR_NO),
         mask=_one(values, "mask", _YES_OR_NO),
         noted=_one(values, "note", _YES_OR_NO),
+        party=values.get("party"),
+        proposed=_one(values, "proposed", _YES_OR_NO),
+        clock=_clock(values, period, words),
+        during=_instant(values),
     )
     order = _one(values, "sort", {each.value: each for each in Order}) or Order.NEWEST
     return View(
@@ -173,6 +185,32 @@ def _one(values: Mapping[str, str], name: str, known: Mapping[str, T]) -> T | No
     if text not in known:
         raise BadRequest(f"{name}: must be one of {', '.join(known)}.")
     return known[text]
+
+
+def _clock(values: Mapping[str, str], period: Period | None, words: Words) -> ClockTime | None:
+    """What a clock showed; hours of a day, a weekday, or both."""
+    if "time" not in values and "weekday" not in values:
+        return None
+    if period is None:
+        raise BadRequest("time, weekday: give a period as well, with since, or from and to.")
+    hours = _HOURS.fullmatch(values.get("time", "00:00-24:00"))
+    weekday = values.get("weekday")
+    if hours is None or (weekday is not None and weekday not in {*"0123456"}):
+        raise BadRequest("time, weekday: not hours such as 09:00-09:30, or a day from 0 to 6.")
+    begin, end = (int(hours[first]) * 60 + int(hours[second]) for first, second in ((1, 2), (3, 4)))
+    if not begin < end <= 1440:
+        raise BadRequest("time: must end after it begins, at 24:00 at the latest.")
+    day = None if weekday is None else int(weekday)
+    return ClockTime(words.zone, period.since, period.until, begin, end, day)
+
+
+def _instant(values: Mapping[str, str]) -> UnixMillis | None:
+    text = values.get("during")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise BadRequest("during: not an instant in milliseconds, as reports give it.")
+    return UnixMillis(int(text))
 
 
 def _seconds(values: Mapping[str, str], name: str) -> float | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from callreel.flows.reports import KINDS
+
 Names = Mapping[str, Mapping[str, str]]
 
 
@@ -55,6 +57,11 @@ def names(_: Callable[[str], str]) -> Names:
             "rec": _("Recorded"),
             "mask": _("Masked"),
             "note": _("With notes"),
+            "party": _("Number"),
+            "proposed": _("Proposed masks"),
+            "time": _("Time of day"),
+            "weekday": _("Weekday"),
+            "during": _("In progress at"),
         },
         "period_names": {
             "today": _("Today"),
@@ -63,7 +70,10 @@ def names(_: Callable[[str], str]) -> Names:
             "30d": _("30 days"),
             "this-month": _("This month"),
             "last-month": _("Last month"),
+            "this-week": _("This week"),
+            "last-week": _("Last week"),
             "this-year": _("This year"),
+            "last-year": _("Last year"),
         },
         "length_names": {
             "30s": _("30 seconds"),
@@ -77,7 +87,8 @@ def names(_: Callable[[str], str]) -> Names:
             "team": _("My team"),
             "everyone": _("Everyone"),
         },
-        "job_kinds": {"calls": _("List of calls")},
+        "job_kinds": {"calls": _("List of calls")}
+        | {f"report-{kind.slug}": _(kind.title) for kind in KINDS},
         "job_states": {
             "waiting": _("Waiting"),
             "running": _("Being made"),

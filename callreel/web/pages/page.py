@@ -99,7 +99,10 @@ class Pages:
         )
         said = catalog(language)
         made.globals.update(names(said.gettext))
-        made.globals.update(asset=self._assets.url, length=length, languages=LANGUAGES)
+        made.globals.update(
+            asset=self._assets.url, length=length, languages=LANGUAGES, Action=Action
+        )
+        made.filters["quote"] = lambda text: quote(str(text), safe="")
         made.install_gettext_callables(  # type: ignore[attr-defined]  # of the extension
             said.gettext, said.ngettext, newstyle=True
         )

@@ -15,6 +15,8 @@ from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.reports import Reports
+from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
@@ -34,6 +36,8 @@ from callreel.web.pages.page import (
     PageHandler,
     Pages,
 )
+from callreel.web.pages.reports import ReportPages
+from callreel.web.pages.schedules import SchedulePages
 from callreel.web.pages.views import ViewPages
 from callreel.web.problems import plain
 from callreel.web.session import Session
@@ -62,6 +66,8 @@ class PageParts:
     noting: Noting
     views: SavedViews
     jobs: Jobs
+    schedules: Schedules
+    reports: Reports
     clock: Clock
     pace: Pace = field(default_factory=Pace)
 
@@ -74,6 +80,8 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
     live = Live(parts.browse, parts.sessions)
     calls = ListPages(pages, parts.browse, parts.views, live, parts.clock)
     views = ViewPages(pages, parts.views, parts.visitors, parts.clock)
+    reports = ReportPages(pages, parts.reports, parts.browse)
+    schedules = SchedulePages(pages, parts.schedules, parts.reports)
     files = FilePages(pages, parts.jobs, parts.clock)
     flows = CallFlows(parts.browse, parts.listening, parts.peaks, parts.masking, parts.noting)
     call = CallPages(pages, flows)
@@ -99,6 +107,12 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
         page("/views/{view_id}", views.open),
         page("/views/{view_id}/remove", views.remove, POST),
         page("/preferences", views.preferences, ("GET", "HEAD", "POST")),
+        page("/reports", reports.kinds),
+        page("/reports/{kind}", reports.report),
+        page("/audit", reports.audit),
+        page("/schedules", schedules.schedules),
+        page("/schedules/add", schedules.add, POST),
+        page("/schedules/{schedule_id}", schedules.change, POST),
         page("/jobs", files.jobs),
         page("/jobs/{job_id}", files.job),
         page("/jobs/{job_id}/cancel", files.cancel, POST),
