@@ -3,7 +3,7 @@
 set -eu
 
 missing=
-for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl chromium:chromium; do
+for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl chromium:chromium soffice:libreoffice-calc-nogui; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # The runtime alone lacks the part of the class library that a C# program of today refers to.
