@@ -6,7 +6,7 @@ DATA ?= ./demo-data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run vendor test test-full check fix bench docs lock clean
+.PHONY: help run vendor bench-pages test test-full check fix bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL_US := $(PIP) install --no-deps --no-index --no-build-isolation --editable .
 
 help: ## list what can be run
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'PORT=8080, DATA=./demo-data and PYTHON=python3 can be given.'
 
 run: $(VENV)/.installed ## build the demo data set once and serve it on PORT and PORT+1
@@ -48,6 +48,10 @@ bench: $(VENV)/.installed-dev ## measure time to first byte and speed of the out
 
 vendor: ## fetch anew what the pages carry of others (needs npm)
 	$(BIN)/python -m tools.vendor
+
+bench-pages: $(VENV)/.test-programs ## measure the pages in a real browser, with 200 calls and with a million
+	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.pages --calls 1000000
 
 docs: $(VENV)/.installed-dev ## check the links of the documents
 	$(BIN)/python -m tools.check_links

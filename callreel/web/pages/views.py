@@ -17,6 +17,9 @@ from callreel.web.pages.words import LANGUAGES
 from callreel.web.session import address_of
 
 
+_ZONES = sorted(available_timezones())
+
+
 class ViewPages:
     """Saves, opens and removes views."""
 
@@ -78,6 +81,6 @@ class ViewPages:
             visitor,
             chosen=await run_in_threadpool(self._visitors.chosen, principal),
             themes=THEMES,
-            zones=sorted(available_timezones()),
+            zones=_ZONES,
             saved=await run_in_threadpool(self._saved.seen, principal),
         )
