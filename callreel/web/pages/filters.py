@@ -74,7 +74,7 @@ class View:
 
     def during(self, start: int, end: int, words: Words) -> str:
         """The query string of this view within [start, end), both on whole minutes."""
-        times = {"from": words.minute(start), "to": words.minute(end - 60_000)}
+        times = {"from": words.minute(start), "to": words.minute(end)}
         return self.query(since=None, **times)
 
     @property

@@ -162,7 +162,7 @@ def _address(link: Link | None, words: Words) -> str | None:
         values["during"] = str(link["during"])
     elif "since" in link:
         values["from"] = words.minute(int(link["since"]))
-        values["to"] = words.minute(int(link["until"]) - 60_000)
+        values["to"] = words.minute(int(link["until"]))
     names = {value.value: name for name, value in DIRECTIONS.items()}
     for key, value in link.items():
         if key == "dir":

@@ -16,7 +16,6 @@ from callreel.web.pages.page import Pages, Visitor, form
 from callreel.web.pages.words import LANGUAGES
 from callreel.web.session import address_of
 
-
 _ZONES = sorted(available_timezones())
 
 
