@@ -1,4 +1,4 @@
-"""Numbers to shapes: nothing lost, nothing drawn that was masked, right on the days of the clock."""
+"""Numbers to shapes: nothing lost, and right on the days on which clocks are changed."""
 
 from __future__ import annotations
 
