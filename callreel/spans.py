@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise, takewhile
+from typing import NamedTuple
 
 from callreel.model import Party, SourceFacts, Span, UnixMillis
 
@@ -60,6 +61,8 @@ class SpanRules:
     """Where set, an "on" without "off" masks so long; off by default (contract.md 4.2)."""
     late_s: float = 0.0
     """How much later than told the recording may have begun: masked before each span as well."""
+    early_s: float = 0.0
+    """How much earlier than told it may have begun: masked behind each span as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,23 @@ _SAME_LENGTH_S = 2.0
 rounded, and a recorder starts and stops a moment late."""
 
 
-def first_frame(legs: Sequence[LegTimes], sound_s: float) -> tuple[UnixMillis, float]:
-    """When a recording begins, and by how many seconds it may begin later.
+class Beginning(NamedTuple):
+    """When a recording begins, as far as that is known."""
+
+    at: UnixMillis
+    late_s: float
+    """It may have begun by so many seconds later."""
+    early_s: float
+    """It may have begun by so many seconds earlier."""
+
+
+def first_frame(legs: Sequence[LegTimes], sound_s: float) -> Beginning:
+    """When a recording begins, and how far that may be wrong.
 
     Records tell when calls began, not when their recordings did: with the call, when somebody
     answered, or some time in between. A sound as long as its calls began with the first of them;
-    one as long as the time since the answer began there; of any other it is known only that it
-    fits into its calls.
+    one as long as the time since the answer began there; of a shorter one it is known only that it
+    fits into its calls. A longer one has more calls than are known: they may be before these.
 
     Args:
         legs: The calls that share the recording; at least one.
@@ -99,10 +112,10 @@ def first_frame(legs: Sequence[LegTimes], sound_s: float) -> tuple[UnixMillis, f
         answered = min(answers)
         difference_s = (end - answered) / 1000 - sound_s
         if abs(difference_s) <= _SAME_LENGTH_S and begin <= answered:
-            early_s = max(0.0, -difference_s)
-            first = UnixMillis(round(answered - early_s * 1000))
-            return first, abs(difference_s) + clock_s
-    return begin, max(0.0, missing_s) + clock_s
+            first = UnixMillis(round(answered - max(0.0, -difference_s) * 1000))
+            return Beginning(first, abs(difference_s) + clock_s, 0.0)
+    early_s = -missing_s if -missing_s > _SAME_LENGTH_S else 0.0
+    return Beginning(begin, max(0.0, missing_s) + clock_s, early_s)
 
 
 def pair_signals(
@@ -204,7 +217,8 @@ def _padded(
     start_s: float, end_s: float, on_id: str | None, off_id: str | None, rules: SpanRules
 ) -> PairedSpan:
     before_s = rules.pad_s + rules.late_s
-    span = Span(max(0.0, start_s - before_s), max(0.0, end_s + rules.pad_s))
+    behind_s = rules.pad_s + rules.early_s
+    span = Span(max(0.0, start_s - before_s), max(0.0, end_s + behind_s))
     return PairedSpan(span, on_id, off_id)
 
 

@@ -308,11 +308,18 @@ def _begin_with_calls(conn: Connection, recording_id: RecordingId | None) -> Non
     sound = conn.execute(select(r.frames, r.rate_hz).where(r.id == recording_id)).one()
     # Of a sound that nobody can play the length is not known; it begins with its calls.
     sound_s = sound.frames / sound.rate_hz if sound.rate_hz else math.inf
-    first, late_s = first_frame(legs, sound_s)
+    begins = first_frame(legs, sound_s)
     conn.execute(
         update(recordings)
-        .where(r.id == recording_id, or_(r.started_at != first, r.starts_late_s != late_s))
-        .values(started_at=first, starts_late_s=late_s)
+        .where(
+            r.id == recording_id,
+            or_(
+                r.started_at != begins.at,
+                r.starts_late_s != begins.late_s,
+                r.starts_early_s != begins.early_s,
+            ),
+        )
+        .values(started_at=begins.at, starts_late_s=begins.late_s, starts_early_s=begins.early_s)
     )
 
 

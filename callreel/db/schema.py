@@ -140,6 +140,7 @@ recordings = Table(
     Column("agent_channel", Text),
     Column("started_at", BigInteger, nullable=False),
     Column("starts_late_s", Double, nullable=False, server_default="0"),
+    Column("starts_early_s", Double, nullable=False, server_default="0"),
     Column("ready_at", BigInteger, nullable=False),
     Column("mask_revision", Integer, nullable=False),
     Column("mask_seal", Text, nullable=False),

@@ -45,7 +45,7 @@ from callreel.model import (
     UnixMillis,
     WebUserId,
 )
-from callreel.spans import PairedSpan, SignalMoment, SpanRules, pair_signals
+from callreel.spans import Beginning, PairedSpan, SignalMoment, SpanRules, pair_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +317,9 @@ def rebuild_signal_spans(
     """
     changes.hold_order(conn)
     begins = conn.execute(
-        select(recordings.c.started_at, recordings.c.starts_late_s).where(
-            recordings.c.id == recording_id
-        )
+        select(
+            recordings.c.started_at, recordings.c.starts_late_s, recordings.c.starts_early_s
+        ).where(recordings.c.id == recording_id)
     ).first()
     if begins is None:
         return False
@@ -337,9 +337,8 @@ def rebuild_signal_spans(
         if row.state == "removed" and row.changed_by is not None
     }
     given_up = {on_id for on_id, off_id in taken_away if on_id and not off_id}
-    pairs = _paired(
-        conn, recording_id, UnixMillis(begins.started_at), begins.starts_late_s, given_up
-    )
+    begin = Beginning(UnixMillis(begins.started_at), begins.starts_late_s, begins.starts_early_s)
+    pairs = _paired(conn, recording_id, begin, given_up)
     wanted = {
         (pair.span.start_s, stored_end(pair.span), pair.on_id, pair.off_id): pair.span
         for pair in pairs
@@ -376,8 +375,7 @@ def rebuild_signal_spans(
 def _paired(
     conn: Connection,
     recording_id: RecordingId,
-    started_at: UnixMillis,
-    late_s: float,
+    begin: Beginning,
     given_up: Container[str],
 ) -> list[PairedSpan]:
     s = signals.c
@@ -402,8 +400,8 @@ def _paired(
         heard[about].append(SignalMoment(row.id, UnixMillis(row.at), row.mute, leg))
     found: list[PairedSpan] = []
     for (_user, _channel, site_id), moments in heard.items():
-        rules = replace(_rules(conn, site_id), late_s=late_s)
-        found += pair_signals(moments, started_at, rules, given_up)
+        rules = replace(_rules(conn, site_id), late_s=begin.late_s, early_s=begin.early_s)
+        found += pair_signals(moments, begin.at, rules, given_up)
     return found
 
 

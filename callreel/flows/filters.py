@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from zoneinfo import ZoneInfo
 
+from callreel.db.clock_times import ClockTime
 from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
-from callreel.model import Direction, Disposition
+from callreel.model import Direction, Disposition, UnixMillis
+from callreel.periods import WEEKDAYS
 
 _Read = Callable[[object], object]
 
@@ -20,6 +23,8 @@ def filter_parameters(wanted: CallFilter) -> dict[str, object]:
     }
     if wanted.terms:
         values["terms"] = [asdict(term) for term in wanted.terms]
+    if wanted.clock is not None:
+        values["clock"] = {**asdict(wanted.clock), "zone": wanted.clock.zone.key}
     return values
 
 
@@ -51,8 +56,10 @@ def filter_words(wanted: CallFilter) -> str:
     told = [
         f"{_WORDS.get(name, name)}: {_said(value)}"
         for name, value in filter_parameters(wanted).items()
-        if name not in {"since", "until", "terms"}
+        if name not in {"since", "until", "terms", "clock"}
     ]
+    if wanted.clock is not None:
+        told.append(f"time of day: {_clock_words(wanted.clock)}")
     told += [
         ("" if term.wanted else "-")
         + ("" if term.field is Field.ANY else f"{term.field.value}:")
@@ -60,6 +67,12 @@ def filter_words(wanted: CallFilter) -> str:
         for term in wanted.terms
     ]
     return "; ".join(told)
+
+
+def _clock_words(clock: ClockTime) -> str:
+    day = "" if clock.weekday is None else f"{WEEKDAYS[clock.weekday]} "
+    begin, end = (f"{each // 60:02}:{each % 60:02}" for each in (clock.begin, clock.end))
+    return f"{day}{begin}-{end}"
 
 
 def _said(value: object) -> str:
@@ -97,6 +110,21 @@ def _term(value: object) -> Term:
     return Term(Field(value["field"]), text, wanted)
 
 
+def _clock(value: object) -> ClockTime:
+    if not isinstance(value, Mapping) or value.keys() != _CLOCK:
+        raise TypeError
+    begin, end, weekday = value["begin"], value["end"], value["weekday"]
+    if not all(type(value[name]) is int for name in ("since", "until", "begin", "end")):
+        raise TypeError
+    if not (0 <= begin < end <= 1440 and weekday in {None, *range(7)}):
+        raise ValueError
+    zone = ZoneInfo(value["zone"])
+    return ClockTime(
+        zone, UnixMillis(value["since"]), UnixMillis(value["until"]), begin, end, weekday
+    )
+
+
+_CLOCK = {"zone", "since", "until", "begin", "end", "weekday"}
 _text, _whole, _truth = _exactly(str), _exactly(int), _exactly(bool)
 _FIELDS: dict[str, _Read] = {
     "since": _whole,
@@ -115,6 +143,8 @@ _FIELDS: dict[str, _Read] = {
     "at_least_s": _number,
     "at_most_s": _number,
     "noted": _truth,
+    "clock": _clock,
+    "during": _whole,
 }
 """By field of ``CallFilter``; a test holds the two together."""
 _WORDS = {
@@ -129,4 +159,5 @@ _WORDS = {
     "at_least_s": "seconds at least",
     "at_most_s": "seconds at most",
     "noted": "with notes",
+    "during": "in progress at",
 }

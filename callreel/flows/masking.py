@@ -175,6 +175,10 @@ class Masking:
                     )
                 act.change_state(conn, recording_id, span_id, "active")
                 return self._decided(conn, act, recording, "span.change", stored)
+            proposed, wished = (replace(recording, spans=(each,)) for each in (stored.span, span))
+            if stored.state == "proposed" and is_narrower(proposed, wished):
+                # Elsewhere or smaller, it dismisses some of what was proposed.
+                _require_narrowing(conn, principal, recording)
             act.change_state(conn, recording_id, span_id, "removed")
             span_id = act.insert(conn, recording_id, span)
             return self._changed(conn, act, recording, "span.change", span_id)

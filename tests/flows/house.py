@@ -109,7 +109,8 @@ class House:
             source_key=name,
             origin=name,
             started_at=UnixMillis(round(START + start_s * 1000)),
-            duration_s=5.0,
+            # All legs end with the sound that they share.
+            duration_s=SOUND_S - start_s if 0 <= start_s < SOUND_S else 5.0,
             voicefilename=recording,
             extension=extension,
             from_number="01632960001",

@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
 
 from callreel.db import audit, jobs, users
+from callreel.db.clock_times import ClockTime
 from callreel.db.database import Database
 from callreel.db.jobs import JobState
 from callreel.db.search import CallFilter
@@ -322,6 +324,8 @@ def test_any_filter_comes_back_from_its_parameters_as_it_was() -> None:
         at_least_s=1.5,
         at_most_s=60,
         noted=True,
+        clock=ClockTime(ZoneInfo("Europe/London"), UnixMillis(1), UnixMillis(2), 540, 570, 0),
+        during=UnixMillis(3),
     )
     assert all(getattr(wanted, each.name) not in {None, ()} for each in fields(CallFilter))
     assert filter_of(json.loads(json.dumps(filter_parameters(wanted)))) == wanted

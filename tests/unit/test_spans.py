@@ -349,10 +349,10 @@ def legs(*told: tuple[float, float, float | None]) -> list[LegTimes]:
 @pytest.mark.parametrize(
     ("told", "sound_s", "begins_s", "late_s"),
     [
-        # As long as its call: begun with it. Longer: another leg is still to come.
+        # As long as its call: begun with it.
         ([(0, 60, None)], 60.0, 0, 0),
         ([(0, 60, 12)], 60.0, 0, 0),
-        ([(0, 60, None)], 75.0, 0, 0),
+        ([(0, 60, None)], 61.9, 0, 0),
         # As long as the talk: begun when somebody answered, give or take what is missing.
         ([(0, 72, 12)], 60.0, 12, 0),
         ([(0, 72, 12)], 59.0, 12, 1.0),
@@ -369,9 +369,10 @@ def test_a_recording_begins_where_its_length_fits(
     told: list[tuple[float, float, float | None]], sound_s: float, begins_s: float, late_s: float
 ) -> None:
     """Records tell when calls began, not when their recordings did."""
-    first, late = first_frame(legs(*told), sound_s)
+    first, late, early = first_frame(legs(*told), sound_s)
     assert (first - START) / 1000 == pytest.approx(begins_s)
     assert late == pytest.approx(late_s)
+    assert early == 0
 
 
 @given(
@@ -386,10 +387,28 @@ def test_wherever_a_recording_began_it_is_within_what_is_known(
     """A recorder that starts anywhere in the call, and goes on to its end."""
     begins = share * (ringing + talk)
     told = [(0.0, ringing + talk, ringing if tells_answer else None)]
-    first, late = first_frame(legs(*told), ringing + talk - begins)
+    first, late, _ = first_frame(legs(*told), ringing + talk - begins)
     earliest = (first - START) / 1000
     assert earliest <= begins + 0.002
     assert begins <= earliest + late + 0.002
+
+
+@given(st.floats(0, 60), st.floats(5, 60), st.floats(0, 60))
+def test_a_sound_longer_than_its_calls_may_have_begun_before_them(
+    before: float, known: float, behind: float
+) -> None:
+    """The leg that is not imported yet may be the first as well as the last."""
+    first, late, early = first_frame(legs((before, known, None)), before + known + behind)
+    told_s = (first - START) / 1000
+    assert told_s - early - 2.001 <= 0.0 <= told_s + late
+
+
+def test_a_recording_that_may_begin_earlier_is_masked_later() -> None:
+    """A signal then lies anywhere between."""
+    rules = SpanRules(pad_s=0.5, early_s=5.0)
+    pairs = pair_signals(moments(("on", 1.5), ("off", 2.5)), START, rules)
+    assert stretches(pairs) == [(1.0, 8.0)]
+    assert stretches(pair_signals(moments(("on", 5)), START, rules)) == [(4.5, math.inf)]
 
 
 def test_a_recording_that_may_begin_later_is_masked_earlier() -> None:

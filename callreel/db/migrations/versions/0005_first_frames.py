@@ -1,4 +1,4 @@
-"""When calls were answered, how coarse their times are, and how late a recording may begin.
+"""When calls were answered, how coarse their times are, and how far off a recording may begin.
 
 Written out, not imported from ``schema.py``: what a released migration does must never change.
 """
@@ -23,4 +23,11 @@ def upgrade() -> None:
     )
     op.add_column(
         "recordings", sa.Column("starts_late_s", sa.Double(), nullable=False, server_default="0")
+    )
+    op.add_column(
+        "recordings", sa.Column("starts_early_s", sa.Double(), nullable=False, server_default="0")
+    )
+    # Vorbis was found to spread a sound further than was thought; what is there must know.
+    op.execute(
+        "UPDATE recordings SET memory_frames = 8192 WHERE codec = 'vorbis' AND memory_frames < 8192"
     )
