@@ -38,6 +38,7 @@ from callreel.flows.peaks import Peaks
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.report_files import report_kinds
 from callreel.flows.reports import Reports
+from callreel.flows.retention import Retention
 from callreel.flows.schedule_runner import ScheduleRunner
 from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
@@ -256,6 +257,7 @@ class Serving:
     key_finder: KeyFinder
     burner: Burner
     office: Office
+    retention: Retention
     close: Callable[[], None]
 
 
@@ -328,7 +330,8 @@ def open_serving(settings: Settings) -> Serving:
 
     burner = Burner(base.db, base.keys, base.stores, sound, system_clock, cache.forget)
     key_finder = KeyFinder(base.db, base.keys, sound, system_clock)
-    return Serving(base, web, echo, tidy, key_finder, burner, office, close)
+    retention = Retention(base.db, base.stores, system_clock, cache.forget)
+    return Serving(base, web, echo, tidy, key_finder, burner, office, retention, close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,11 +343,12 @@ class Workshop:
     exporter: Exporter
     key_finder: KeyFinder
     burner: Burner
+    retention: Retention
     close: Callable[[], None]
 
 
 def open_workshop(settings: Settings) -> Workshop:
-    """What proves masks, exports, looks for keys and burns masks in.
+    """What proves masks, exports, looks for keys, burns masks in and deletes what is too old.
 
     Its renders are its own, beside those of a server.
 
@@ -370,6 +374,7 @@ def open_workshop(settings: Settings) -> Workshop:
         Exporter(base.db, sound, prover, system_clock, cache.forget),
         KeyFinder(base.db, base.keys, sound, system_clock),
         Burner(base.db, base.keys, base.stores, sound, system_clock, forget),
+        Retention(base.db, base.stores, system_clock, forget),
         close,
     )
 

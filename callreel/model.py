@@ -190,7 +190,7 @@ class Recording:
     """Grows when the stored bytes are replaced."""
     state: RecordingState
     reason: str | None
-    """Why it is unplayable; None where it is not."""
+    """Why it is unplayable, or when and why it was deleted; None where it is neither."""
     facts: SourceFacts | None
     """None where it is unplayable."""
     ready_at: UnixMillis
@@ -208,6 +208,8 @@ class Recording:
     """Its site masks the keys that are heard in it, and nobody has listened for them yet."""
     agent_channel: Party | None = None
     """Where the agent speaks, of two channels; None where nobody knows."""
+    deleted_at: UnixMillis | None = None
+    """When retention deleted it; None where it is kept."""
 
 
 @dataclass(frozen=True, slots=True)

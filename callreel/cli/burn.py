@@ -116,7 +116,7 @@ def burn_in_command(
 
 @click.group("hold")
 def hold_group() -> None:
-    """Legal holds: what is on hold is not burned in, unless two people allow it."""
+    """Legal holds: what is on hold is not deleted, nor burned in unless two people allow it."""
 
 
 @hold_group.command("place")

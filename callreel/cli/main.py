@@ -12,6 +12,7 @@ from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
 from callreel.cli.prove import prove_command
 from callreel.cli.report import report_command
+from callreel.cli.retention import retention_group
 from callreel.cli.schedules import jobs_command, schedule_group
 from callreel.cli.serve import serve_command
 from callreel.cli.setup import init_command, migrate_command, site_group
@@ -36,6 +37,7 @@ COMMANDS: tuple[click.Command, ...] = (
     mask_group,
     jobs_command,
     schedule_group,
+    retention_group,
     demo_command,
 )
 

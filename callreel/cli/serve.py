@@ -25,6 +25,7 @@ from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.burn import Burner
 from callreel.flows.job_worker import JobWorker
 from callreel.flows.key_presses import KeyFinder
+from callreel.flows.retention import Retention
 from callreel.flows.schedule_runner import ScheduleRunner
 from callreel.flows.tidy import Tidy
 from callreel.settings import ServerSettings, Settings
@@ -35,6 +36,7 @@ GRACE_S = 10
 """How long streams may end by themselves after a stop was asked for."""
 SERVER_FILE = "server.json"
 TIDY_EVERY_S = 30
+"""A render of an older mask is erased within a minute."""
 BURN_EVERY_S = 60
 WORK_EVERY_S = 1
 SCHEDULE_EVERY_S = 5
@@ -42,7 +44,7 @@ WORKERS = 2
 """Jobs that are done at once; the next of somebody who has one running waits for it."""
 SEARCH_EVERY_S = 5
 """Where a site masks keys at once, a new recording waits for this."""
-"""A render of an older mask is erased within a minute."""
+RETAIN_EVERY_S = 60
 
 log = structlog.get_logger("callreel")
 
@@ -156,6 +158,7 @@ async def _run(
         asyncio.create_task(_keep_burning(serving.burner)),
         *(asyncio.create_task(_keep_working(serving.office.worker)) for _ in range(WORKERS)),
         asyncio.create_task(_keep_scheduling(serving.office.runner)),
+        asyncio.create_task(_keep_deleting(serving.retention)),
     ]
     # Where one of the two ends, the other must not go on alone.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -221,6 +224,19 @@ async def _keep_scheduling(runner: ScheduleRunner) -> None:
         except Unavailable as error:
             log.warning("schedules.postponed", why=str(error.fields.get("why", "")))
         await asyncio.sleep(SCHEDULE_EVERY_S)
+
+
+async def _keep_deleting(retention: Retention) -> None:
+    while True:
+        await asyncio.sleep(RETAIN_EVERY_S)
+        try:
+            done = await asyncio.to_thread(retention.once)
+            if done.deleted or done.erased:
+                log.info("retention", deleted=done.deleted, erased=done.erased)
+            for store_id, why in done.away.items():
+                log.warning("retention.store_away", store_id=store_id, why=why)
+        except Unavailable as error:
+            log.warning("retention.postponed", why=str(error.fields.get("why", "")))
 
 
 class _Server(uvicorn.Server):

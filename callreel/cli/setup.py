@@ -14,6 +14,7 @@ from callreel.audio.fill import fill_of
 from callreel.audio.fill_file import read_fill_file
 from callreel.bootstrap import open_base, prepare_database, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
+from callreel.cli.retention import told_days
 from callreel.db import audit, directory, key_presses, users
 from callreel.errors import ConfigurationError
 from callreel.model import Fill, Role, Scope
@@ -117,7 +118,8 @@ def site_list(data_dir: Path) -> None:
                     f"{site.id}\t{site.name}\tvoicelocation {site.default_voicelocation or '1'}\t"
                     f"pad {site.pad_s} s\t{longest}\tsettle {site.settle_s} s\t"
                     f"fill {_told(site.fill)}\t"
-                    f"burn in {_told_hours(site.burn_in_after_s)}\tkeys {site.key_presses}"
+                    f"burn in {_told_hours(site.burn_in_after_s)}\tkeys {site.key_presses}\t"
+                    f"{told_days(site.retention_days)}\t{site.timezone}"
                 )
     finally:
         base.close()
@@ -133,6 +135,19 @@ def _seconds_after(known: float | None, given: str | None) -> float | None:
     except ValueError:
         raise click.UsageError(
             f"--burn-in-after: {given!r} is not a number of hours, nor 'never'."
+        ) from None
+
+
+def _days(known: int | None, given: str | None) -> int | None:
+    if given is None:
+        return known
+    if given == "forever":
+        return None
+    try:
+        return int(given)
+    except ValueError:
+        raise click.UsageError(
+            f"--retention-days: {given!r} is not a number of days, nor 'forever'."
         ) from None
 
 
@@ -163,6 +178,11 @@ def _told(fill: Fill) -> str:
     help="Burn masks in so long after a recording is ready; 'never' for only when told.",
 )
 @click.option(
+    "--retention-days",
+    metavar="DAYS",
+    help="Delete recordings so many days after their last call; 'forever' keeps them.",
+)
+@click.option(
     "--key-presses",
     "key_presses_policy",
     type=click.Choice(key_presses.POLICIES),
@@ -191,6 +211,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
     max_span: float | None,
     settle: float | None,
     burn_in_after: str | None,
+    retention_days: str | None,
     key_presses_policy: str | None,
     fill: str | None,
     fill_hz: float | None,
@@ -228,6 +249,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
                 max_span_s=site.max_span_s if max_span is None else (max_span or None),
                 settle_s=site.settle_s if settle is None else settle,
                 burn_in_after_s=_seconds_after(site.burn_in_after_s, burn_in_after),
+                retention_days=_days(site.retention_days, retention_days),
                 key_presses=key_presses_policy or site.key_presses,
             )
             directory.set_site(conn, changed)

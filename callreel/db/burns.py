@@ -24,7 +24,16 @@ from sqlalchemy import (
 
 from callreel.db import changes
 from callreel.db.calls import FACT_COLUMNS
-from callreel.db.schema import burn_ins, datasources, holds, keys_due, recordings, sites, spans
+from callreel.db.schema import (
+    burn_ins,
+    datasources,
+    holds,
+    is_alive,
+    keys_due,
+    recordings,
+    sites,
+    spans,
+)
 from callreel.model import RecordingId, RecordingState, SourceFacts, UnixMillis
 
 
@@ -140,12 +149,14 @@ def others_of(conn: Connection, burn: Burn) -> tuple[RecordingId, ...]:
             r.object_key == burn.old_key,
             r.store_id == burn.old_store_id,
             r.id != burn.recording_id,
+            is_alive,
         )
     )
     return tuple(RecordingId(each) for each in rows.scalars())
 
 
-def _held(recording_id: ColumnElement[str]) -> ColumnElement[bool]:
+def is_held(recording_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a recording is on legal hold."""
     return exists(
         select(holds.c.id).where(
             holds.c.recording_id == recording_id, holds.c.released_at.is_(None)
@@ -158,7 +169,7 @@ def in_hand(conn: Connection) -> tuple[RecordingId, ...]:
     b = burn_ins.c
     rows = conn.execute(
         select(b.recording_id)
-        .where(or_(b.state == "swapped", and_(b.state == "writing", ~_held(b.recording_id))))
+        .where(or_(b.state == "swapped", and_(b.state == "writing", ~is_held(b.recording_id))))
         .order_by(b.created_at)
     )
     return tuple(RecordingId(each) for each in rows.scalars())
@@ -192,7 +203,7 @@ def due(conn: Connection, now: UnixMillis, limit: int) -> tuple[RecordingId, ...
             ~has_span("proposed"),
             # What is still to be searched for keys may be proposed in a moment.
             not_(keys_due),
-            ~_held(r.id),
+            ~is_held(r.id),
         )
         .order_by(r.ready_at)
         .limit(limit)

@@ -16,7 +16,7 @@ from callreel.db.rows import (
     recording_of_row,
     select_calls,
 )
-from callreel.db.schema import call_records, recordings
+from callreel.db.schema import call_records, is_alive, recordings
 from callreel.model import (
     Call,
     CallId,
@@ -170,9 +170,10 @@ def mask_revisions(
 
 
 def is_stored(conn: Connection, store_id: str, object_key: str) -> bool:
-    """Whether a stored object is some recording's."""
+    """Whether a stored object is that of some recording that was not deleted."""
     r = recordings.c
-    wanted = select(r.id).where(r.object_key == object_key, r.store_id == store_id).limit(1)
+    mine = (r.object_key == object_key, r.store_id == store_id, is_alive)
+    wanted = select(r.id).where(*mine).limit(1)
     return conn.execute(wanted).first() is not None
 
 
@@ -329,13 +330,15 @@ def forget_call(conn: Connection, call_id: CallId) -> bool:
     return bool(conn.execute(delete(call_records).where(call_records.c.id == call_id)).rowcount)
 
 
-def delete_recording(conn: Connection, recording_id: RecordingId, now: UnixMillis) -> bool:
+def delete_recording(
+    conn: Connection, recording_id: RecordingId, now: UnixMillis, reason: str | None = None
+) -> bool:
     """Mark a recording as deleted by retention; its calls stay. False where it was already."""
     changes.hold_order(conn)
     changed = conn.execute(
         update(recordings)
-        .where(recordings.c.id == recording_id, recordings.c.state != RecordingState.DELETED.value)
-        .values(state=RecordingState.DELETED.value)
+        .where(recordings.c.id == recording_id, is_alive)
+        .values(state=RecordingState.DELETED.value, deleted_at=now, reason=reason)
     )
     if changed.rowcount:
         changes.record(conn, now, "recording", recording_id=recording_id)

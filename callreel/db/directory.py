@@ -26,6 +26,7 @@ DEFAULT_VOICELOCATION = "1"
 DEFAULT_PAD_S = 0.5
 """Source: contract.md 4.3."""
 MOST_S = 366 * 86_400.0
+MOST_DAYS = 36_500
 DEFAULT_SETTLE_S = 30.0
 """How long after a call its recording waits for late signals. Source: threats.md T24."""
 
@@ -48,6 +49,8 @@ class Site:
     """How long after a recording is ready its masks are burned in; None: only when told."""
     key_presses: str
     """What is done with keys heard in the sound: ``off``, ``list`` for a person, ``apply``."""
+    retention_days: int | None = None
+    """Days after the end of its last call that a recording is kept; None: for ever."""
 
 
 def _id(kind: str, *parts: str) -> str:
@@ -134,6 +137,8 @@ def set_site(conn: Connection, site: Site) -> None:
             raise BadRequest(f"{name}: {value} is not a number of seconds from 0 to a year.")
     if site.max_span_s == 0:
         raise BadRequest("max_span_s: must be more than 0.")
+    if site.retention_days is not None and not 1 <= site.retention_days <= MOST_DAYS:
+        raise BadRequest(f"retention_days: not a number of days from 1 to {MOST_DAYS}.")
     values = {**asdict(site), **_fill_columns(site.fill)}
     del values["fill"]
     conn.execute(update(sites).where(sites.c.id == values.pop("id")).values(**values))

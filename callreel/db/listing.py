@@ -44,6 +44,8 @@ class ViewedCall:
     notes: int
     linked_id: str | None
     unique_id: str | None
+    deleted_at: UnixMillis | None = None
+    """When retention deleted the recording; None where it is kept."""
 
     @property
     def talk_s(self) -> float | None:
@@ -127,6 +129,7 @@ def _select() -> Select[tuple[object, ...]]:
         r.reason.label("recording_reason"),
         r.mask_revision.label("mask_revision"),
         r.ready_at.label("ready_at"),
+        r.deleted_at.label("deleted_at"),
     )
     return (
         wanted.join(sites, sites.c.id == call_records.c.site_id)
@@ -157,6 +160,7 @@ def _viewed(conn: Connection, scope: Scope, rows: Sequence[RowMapping]) -> tuple
             notes=noted.get(m["id"], 0),
             linked_id=m["linked_id"],
             unique_id=m["unique_id"],
+            deleted_at=None if m["deleted_at"] is None else UnixMillis(m["deleted_at"]),
         )
         for call, m in zip(calls_of_rows(conn, rows), rows, strict=True)
     )

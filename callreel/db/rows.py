@@ -156,6 +156,7 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         source_commitment=m["source_commitment"],
         awaits_keys=m["key_presses"] == "apply" and m["keys_revision"] is None,
         agent_channel=None if m["agent_channel"] is None else Party(m["agent_channel"]),
+        deleted_at=None if m["deleted_at"] is None else UnixMillis(m["deleted_at"]),
     )
 
 

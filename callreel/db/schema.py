@@ -7,11 +7,14 @@ migrations make.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
     Index,
@@ -39,6 +42,12 @@ metadata = MetaData(
 # SQLite counts rows by itself only where the key is a plain INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _index_where(name: str, rows: ColumnElement[bool], *columns: Column[Any]) -> None:
+    """An index of some rows only."""
+    Index(name, *columns, sqlite_where=rows, postgresql_where=rows)
+
+
 sites = Table(
     "sites",
     metadata,
@@ -56,6 +65,7 @@ sites = Table(
     Column("fill_rate_hz", Integer),
     Column("burn_in_after_s", Double),
     Column("key_presses", Text, nullable=False, server_default="list"),
+    Column("retention_days", Integer),
 )
 
 datasources = Table(
@@ -150,6 +160,8 @@ recordings = Table(
     Column("source_commitment", Text),
     Column("key_presses", Text),
     Column("keys_revision", Integer),
+    Column("deleted_at", BigInteger),
+    Column("erased_at", BigInteger),
     UniqueConstraint("datasource", "voicelocation", "voicefilename"),
     Index(None, "sha256"),
     Index(None, "object_key"),
@@ -170,12 +182,15 @@ keys_due = and_(
     ),
 )
 """Which recordings are still to be searched for pressed keys."""
-Index(
-    "ix_recordings_keys_due",
-    recordings.c.created_at,
-    sqlite_where=keys_due,
-    postgresql_where=keys_due,
-)
+_index_where("ix_recordings_keys_due", keys_due, recordings.c.created_at)
+
+is_alive = recordings.c.state != literal_column("'deleted'")
+"""Recordings that retention has not deleted."""
+to_erase = and_(recordings.c.state == literal_column("'deleted'"), recordings.c.erased_at.is_(None))
+"""Deleted recordings of which something may be left on a disk."""
+_oldest_first = (recordings.c.datasource, recordings.c.started_at, recordings.c.id)
+_index_where("ix_recordings_alive", is_alive, *_oldest_first)
+_index_where("ix_recordings_to_erase", to_erase, recordings.c.deleted_at, recordings.c.id)
 
 call_records = Table(
     "call_records",

@@ -115,7 +115,9 @@ class Intake:
         batch and the names of the sound of the run.
         """
         run = _Run(self._db, self._keeper, self._keys.commit_source, self._clock)
-        writer = BatchWriter(self._db, self._keys.seal_mask, self._clock, actor)
+        writer = BatchWriter(
+            self._db, self._keys.seal_mask, self._keeper.is_there, self._clock, actor
+        )
         batch: list[Prepared] = []
         for entry in entries:
             try:

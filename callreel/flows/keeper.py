@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from callreel.db.calls import NewRecording
 from callreel.errors import NotReady, Unavailable, Unplayable
 from callreel.flows.entry import DEFAULT_STORE, SoundFile, in_place_store_id
 from callreel.model import Recording, SourceFacts, UnixMillis
@@ -99,6 +100,16 @@ class SoundKeeper:
             raise NotReady("it changed while it was read", retry_after_s=5)
         return kept
 
+    def is_there(self, recording: NewRecording) -> bool:
+        """Whether the sound of a recording is in its store; a store that is away says nothing."""
+        try:
+            self._store_of(recording.store_id).open(recording.object_key).close()
+        except ObjectMissing:
+            return False
+        except (ObjectUnreadable, Unavailable):
+            return True
+        return True
+
     def _is_kept(self, recording: Recording) -> bool:
         """Whether these bytes need not be stored again.
 
@@ -133,7 +144,11 @@ class SoundKeeper:
                 raise Unavailable(str(error)) from error
             if info.sha256 != hashed.sha256:
                 raise NotReady("it changed while it was read", retry_after_s=5)
-        facts, reason = self._probed(store, info.key, sound.name)
+        try:
+            facts, reason = self._probed(store, info.key, sound.name)
+        except ObjectMissing:
+            # Retention erased the very same bytes of another recording in between.
+            raise NotReady("it was erased while it came in", retry_after_s=5) from None
         changed_at = UnixMillis(status.st_mtime_ns // 1_000_000)
         return Kept(store_id, info, hashed.sha256, facts, reason, changed_at)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from callreel.db import audit, calls, masks, signals
+from callreel.db import audit, calls, changes, masks, signals
 from callreel.db.audit import AuditEntry
 from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
@@ -28,6 +28,7 @@ from callreel.model import Clock, SpanSource, UnixMillis
 TURN_S = 0.25
 """How long one transaction lasts: while it does, no signal can be stored. A database that is far
 away makes every statement slow, so that no number of calls would bound it."""
+ERASED = "its sound was erased from the store while it came in; the next run takes it"
 GIVE_WAY_S = 0.05
 """A pause between two of them: SQLite asks again only now and then whether it is its turn."""
 
@@ -51,13 +52,22 @@ class BatchWriter:
     Args:
         db: Where calls are kept.
         seal: Seals the mask of a recording.
+        is_there: Whether the sound of a recording is in its store.
         clock: What time it is.
         actor: Who imports, for the audit log.
     """
 
-    def __init__(self, db: Database, seal: Seal, clock: Clock, actor: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        seal: Seal,
+        is_there: Callable[[NewRecording], bool],
+        clock: Clock,
+        actor: str,
+    ) -> None:
         self._db = db
         self._seal = seal
+        self._is_there = is_there
         self._clock = clock
         self._actor = actor
 
@@ -103,6 +113,10 @@ class BatchWriter:
         entry, call, recording = prepared.entry, prepared.call, prepared.recording
         stored = Result.SAME
         if recording is not None:
+            # Retention erases under this lock what was found in the store a moment ago.
+            changes.hold_order(conn)
+            if not self._is_there(recording):
+                return Taken(entry, Result.WAITING, reason=ERASED)
             seal = self._seal(recording.id, 1, ())
             stored = Result(calls.put_recording(conn, recording, seal, now))
         told = Result(calls.put_call(conn, call, now))
@@ -161,7 +175,7 @@ def _audit_entries(
     """One row for each recording that came or changed, and one for all calls without sound."""
     silent = 0
     for prepared, each in zip(batch, taken, strict=True):
-        if each.result is Result.SAME:
+        if each.result in {Result.SAME, Result.WAITING}:
             continue
         if prepared.recording is None:
             silent += 1
