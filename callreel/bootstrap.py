@@ -35,6 +35,7 @@ from callreel.flows.making import Kind
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.people import People
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.report_files import report_kinds
 from callreel.flows.reports import Reports
@@ -153,6 +154,11 @@ def open_base(settings: Settings) -> Base:
         db.close()
         raise
     return Base(settings, db, keys, Stores(db, settings.data_dir))
+
+
+def people_of(base: Base) -> People:
+    """What changes web users."""
+    return People(base.db, system_clock, Verifier(DatabaseUsers(base.db)))
 
 
 def prepare_database(settings: Settings) -> bool:

@@ -231,7 +231,8 @@ class Principal:
     reach: Scope
     """What was given to this user; ``access/policy.py`` narrows it per action."""
     via: str
-    """``basic``, ``api_key``, ``session``, ``token`` or ``lease``; ``job``: done later for them."""
+    """``basic``, ``api_key``, ``session``, ``token``, ``lease`` or ``command``; ``job``: done later
+    for them."""
 
 
 @dataclass(frozen=True, slots=True)

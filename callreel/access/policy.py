@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from callreel.model import Principal, Role, Scope
+from callreel.model import Principal, Role, Scope, WebUserId
 
 
 class Action(StrEnum):
@@ -23,6 +23,9 @@ class Action(StrEnum):
     HOLD = "recordings:hold"
     NOTE = "notes:write"
     READ_LISTENING = "listening:read"
+    SEE_DIRECTORY = "directory:see"
+    SEE_PEOPLE = "people:see"
+    ADMINISTER = "directory:administer"
 
 
 _EVERYONE = frozenset(Role)
@@ -39,9 +42,18 @@ _MAY: dict[Action, frozenset[Role]] = {
     Action.NOTE: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE, Role.SUPERVISOR}),
     # Who listened to what is for those who answer for it, not for those who listen.
     Action.READ_LISTENING: frozenset({Role.ADMINISTRATOR, Role.COMPLIANCE, Role.AUDITOR}),
+    # A program names what it means by extension; it has no use for a list of everybody.
+    Action.SEE_DIRECTORY: _EVERYONE - {Role.INTEGRATOR},
+    Action.SEE_PEOPLE: frozenset({Role.ADMINISTRATOR, Role.AUDITOR}),
+    Action.ADMINISTER: frozenset({Role.ADMINISTRATOR}),
 }
 
 NOTHING = Scope()
+COMMAND = Principal(
+    WebUserId("command"), "command", Role.ADMINISTRATOR, Scope(everything=True), "command"
+)
+"""Whoever has the command line of the machine: no password of ours could keep them from the data.
+No web user can have this name."""
 
 
 def scope_for(principal: Principal, action: Action) -> Scope:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import click
 
-from callreel.access.identity import hash_password, make_password
 from callreel.access.keys import create_key_file
+from callreel.access.policy import COMMAND
 from callreel.audio.fill import fill_of
 from callreel.audio.fill_file import read_fill_file
-from callreel.bootstrap import open_base, prepare_database, system_clock
+from callreel.bootstrap import open_base, people_of, prepare_database, system_clock
 from callreel.cli.options import data_option, plain_errors, settings_of
 from callreel.cli.retention import told_days
 from callreel.db import audit, directory, key_presses, users
 from callreel.errors import ConfigurationError
+from callreel.flows.people import Rights
 from callreel.model import Fill, Role, Scope
 from callreel.settings import Settings, is_plain_origin
 
@@ -65,26 +66,18 @@ def init_command(data_dir: Path, admin_name: str) -> None:
     initialise(settings)
     base = open_base(settings)
     try:
-        password = make_password()
-        with base.db.write() as conn:
+        with base.db.read() as conn:
             if users.list_users(conn):
                 raise ConfigurationError(
                     f"{data_dir} is set up already; use 'callreel user add' or 'passwd'."
                 )
-            users.add_user(
-                conn,
-                admin_name,
-                Role.ADMINISTRATOR,
-                hash_password(password),
-                Scope(everything=True),
-                system_clock(),
-            )
-            audit.append(conn, audit.command_entry(system_clock(), "user.add", admin_name))
+        rights = Rights(Role.ADMINISTRATOR, Scope(everything=True))
+        added = people_of(base).add(COMMAND, admin_name, rights)
     finally:
         base.close()
     click.echo(f"Ready: {data_dir}")
     click.echo(f"Administrator: {admin_name}")
-    click.echo(f"Password (shown this once): {password}")
+    click.echo(f"Password (shown this once): {added.password}")
     click.echo(f"Start with: callreel serve --data {data_dir}")
 
 

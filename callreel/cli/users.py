@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection
 
-from callreel.access.identity import hash_api_key, hash_password, make_api_key, make_password
-from callreel.bootstrap import open_base, system_clock
+from callreel.access.policy import COMMAND
+from callreel.bootstrap import open_base, people_of
 from callreel.cli.options import data_option, plain_errors, settings_of
-from callreel.db import audit, directory, users
-from callreel.errors import BadRequest
+from callreel.db import directory
+from callreel.db.database import Database
+from callreel.flows.people import People, Person, Rights
 from callreel.model import Role, Scope
 
 password_option = click.option(
@@ -22,28 +22,42 @@ password_option = click.option(
     is_flag=True,
     help="Read the password from standard input; without it one is made and shown once.",
 )
+site_option = click.option(
+    "--site", "site_names", multiple=True, help="A site they may reach; may be repeated."
+)
+group_option = click.option(
+    "--group", "group_names", multiple=True, metavar="SITE/GROUP", help="A group they may reach."
+)
+everything_option = click.option("--everything", is_flag=True, help="They may reach every site.")
+ROLES = click.Choice([role.value for role in Role])
+PAGE = 500
 
 
 @contextmanager
-def _changing(data_dir: Path, action: str, name: str) -> Iterator[Connection]:
-    """A write transaction that also holds the audit row of the command."""
+def _people(data_dir: Path) -> Iterator[tuple[People, Database]]:
     base = open_base(settings_of(data_dir))
     try:
-        with base.db.write() as conn:
-            yield conn
-            audit.append(conn, audit.command_entry(system_clock(), action, name))
+        yield people_of(base), base.db
     finally:
         base.close()
 
 
-def _new_password(from_stdin: bool) -> tuple[str, str]:
-    """A password's hash, and what to tell about it."""
-    password = sys.stdin.readline().rstrip("\r\n") if from_stdin else make_password()
-    try:
-        hashed = hash_password(password)
-    except ValueError as error:
-        raise BadRequest(f"password: {error}.") from None
-    return hashed, "" if from_stdin else f"Password (shown this once): {password}"
+def _given_password(from_stdin: bool) -> str | None:
+    return sys.stdin.readline().rstrip("\r\n") if from_stdin else None
+
+
+def _told(password: str | None) -> str:
+    return f"Password (shown this once): {password}"
+
+
+def _reach(db: Database, site_names: tuple[str, ...], group_names: tuple[str, ...]) -> Scope:
+    """What is named; everything where nothing is."""
+    with db.read() as conn:
+        return Scope(
+            everything=not (site_names or group_names),
+            site_ids=frozenset(directory.find_site(conn, name).id for name in site_names),
+            group_ids=frozenset(directory.find_group(conn, name) for name in group_names),
+        )
 
 
 @click.group("user")
@@ -54,12 +68,10 @@ def user_group() -> None:
 @user_group.command("add")
 @data_option
 @click.argument("username")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
-@click.option("--site", "site_names", multiple=True, help="A site they may reach; may be repeated.")
-@click.option(
-    "--group", "group_names", multiple=True, metavar="SITE/GROUP", help="A group they may reach."
-)
-@click.option("--everything", is_flag=True, help="They may reach every site.")
+@click.option("--role", type=ROLES, required=True)
+@site_option
+@group_option
+@everything_option
 @password_option
 @plain_errors
 def user_add(
@@ -72,19 +84,53 @@ def user_add(
     password_stdin: bool,
 ) -> None:
     """Add the web user USERNAME. Without --site and --group they reach everything."""
+    _require_one_reach(everything, site_names, group_names)
+    password = _given_password(password_stdin)
+    with _people(data_dir) as (people, db):
+        rights = Rights(Role(role), _reach(db, site_names, group_names))
+        added = people.add(COMMAND, username, rights, password=password)
+    click.echo(f"Added {username} ({role}).")
+    if added.password is not None:
+        click.echo(_told(added.password))
+
+
+@user_group.command("change")
+@data_option
+@click.argument("username")
+@click.option("--role", type=ROLES, help="What they are for; their sessions end.")
+@site_option
+@group_option
+@everything_option
+@plain_errors
+def user_change(
+    data_dir: Path,
+    username: str,
+    role: str | None,
+    site_names: tuple[str, ...],
+    group_names: tuple[str, ...],
+    everything: bool,
+) -> None:
+    """Change the role of USERNAME, or what they reach; what is not given stays.
+
+    Sites and groups that are given take the place of all that they reached before.
+    """
+    _require_one_reach(everything, site_names, group_names)
+    with _people(data_dir) as (people, db):
+        person = people.person(COMMAND, username)
+        reach = person.reach
+        if everything or site_names or group_names:
+            reach = _reach(db, site_names, group_names)
+        seen = Rights(person.role, person.reach)
+        wanted = Rights(Role(role) if role else person.role, reach)
+        changed = people.change(COMMAND, person.id, wanted, seen=seen)
+    click.echo(_line(changed))
+
+
+def _require_one_reach(
+    everything: bool, site_names: tuple[str, ...], group_names: tuple[str, ...]
+) -> None:
     if everything and (site_names or group_names):
         raise click.UsageError("--everything goes without --site and --group.")
-    hashed, told = _new_password(password_stdin)
-    with _changing(data_dir, "user.add", username) as conn:
-        reach = Scope(
-            everything=not (site_names or group_names),
-            site_ids=frozenset(directory.find_site(conn, name).id for name in site_names),
-            group_ids=frozenset(directory.find_group(conn, name) for name in group_names),
-        )
-        users.add_user(conn, username, Role(role), hashed, reach, system_clock())
-    click.echo(f"Added {username} ({role}).")
-    if told:
-        click.echo(told)
 
 
 @user_group.command("passwd")
@@ -94,35 +140,28 @@ def user_add(
 @plain_errors
 def user_passwd(data_dir: Path, username: str, password_stdin: bool) -> None:
     """Give USERNAME a new password; the old one stops at once."""
-    hashed, told = _new_password(password_stdin)
-    with _changing(data_dir, "user.passwd", username) as conn:
-        users.set_password(conn, username, hashed)
-    click.echo(told or f"The password of {username} is changed.")
+    password = _given_password(password_stdin)
+    with _people(data_dir) as (people, _):
+        made = people.new_password(COMMAND, username, password=password)
+    click.echo(f"The password of {username} is changed." if made is None else _told(made))
 
 
-def _simple(
-    action: str, help_text: str, change: Callable[[Connection, str], None]
-) -> click.Command:
+def _switch(action: str, help_text: str, *, enabled: bool) -> click.Command:
     @click.command(action, help=help_text)
     @data_option
     @click.argument("username")
     @plain_errors
     def command(data_dir: Path, username: str) -> None:
-        with _changing(data_dir, f"user.{action}", username) as conn:
-            change(conn, username)
+        with _people(data_dir) as (people, _):
+            people.set_enabled(COMMAND, username, enabled=enabled)
         click.echo(f"{username}: {action}d.")
 
     return command
 
 
-user_group.add_command(
-    _simple(
-        "disable",
-        "Shut USERNAME out at once: logins, API keys and tokens.",
-        lambda conn, name: users.disable(conn, name, system_clock()),
-    )
-)
-user_group.add_command(_simple("enable", "Let USERNAME in again.", users.enable))
+_DISABLE = "Shut USERNAME out at once: logins, API keys and tokens."
+user_group.add_command(_switch("disable", _DISABLE, enabled=False))
+user_group.add_command(_switch("enable", "Let USERNAME in again.", enabled=True))
 
 
 @user_group.command("list")
@@ -130,18 +169,24 @@ user_group.add_command(_simple("enable", "Let USERNAME in again.", users.enable)
 @plain_errors
 def user_list(data_dir: Path) -> None:
     """List the web users."""
-    base = open_base(settings_of(data_dir))
-    try:
-        with base.db.read() as conn:
-            for user in users.list_users(conn):
-                reach = sorted(user.reach.site_ids | user.reach.group_ids)
-                click.echo(
-                    f"{user.username}\t{user.role.value}\t"
-                    f"{'everything' if user.reach.everything else ', '.join(reach)}\t"
-                    f"{'disabled' if user.disabled else 'active'}"
-                )
-    finally:
-        base.close()
+    with _people(data_dir) as (people, _):
+        after = None
+        while True:
+            page = people.page(COMMAND, limit=PAGE, after=after)
+            for person in page.items:
+                click.echo(_line(person))
+            after = page.next
+            if after is None:
+                return
+
+
+def _line(person: Person) -> str:
+    reach = ", ".join(sorted(person.reach.site_ids | person.reach.group_ids))
+    return (
+        f"{person.username}\t{person.role.value}\t"
+        f"{'everything' if person.reach.everything else reach}\t"
+        f"{'disabled' if person.disabled else 'active'}"
+    )
 
 
 @click.group("key")
@@ -156,10 +201,9 @@ def key_group() -> None:
 @plain_errors
 def key_add(data_dir: Path, username: str, label: str) -> None:
     """Make an API key for USERNAME; it is shown once."""
-    secret = make_api_key()
-    with _changing(data_dir, "key.add", username) as conn:
-        key_id = users.add_key(conn, username, hash_api_key(secret), label, system_clock())
-    click.echo(f"Key {key_id} (shown this once): {secret}")
+    with _people(data_dir) as (people, _):
+        made = people.add_key(COMMAND, username, label)
+    click.echo(f"Key {made.id} (shown this once): {made.secret}")
 
 
 @key_group.command("revoke")
@@ -168,8 +212,8 @@ def key_add(data_dir: Path, username: str, label: str) -> None:
 @plain_errors
 def key_revoke(data_dir: Path, key_id: str) -> None:
     """End the API key KEY_ID at once."""
-    with _changing(data_dir, "key.revoke", key_id) as conn:
-        users.revoke_key(conn, key_id, system_clock())
+    with _people(data_dir) as (people, _):
+        people.revoke_key(COMMAND, key_id)
     click.echo(f"{key_id}: revoked.")
 
 
@@ -178,11 +222,7 @@ def key_revoke(data_dir: Path, key_id: str) -> None:
 @plain_errors
 def key_list(data_dir: Path) -> None:
     """List the API keys; never their secrets."""
-    base = open_base(settings_of(data_dir))
-    try:
-        with base.db.read() as conn:
-            for key in users.list_keys(conn):
-                state = "revoked" if key.disabled else "active"
-                click.echo(f"{key.id}\t{key.username}\t{key.label}\t{state}")
-    finally:
-        base.close()
+    with _people(data_dir) as (people, _):
+        for key in people.keys(COMMAND):
+            state = "revoked" if key.disabled else "active"
+            click.echo(f"{key.id}\t{key.username}\t{key.label}\t{state}")

@@ -1,4 +1,4 @@
-"""Places in a list that is ordered by time and id, as text that programs hand back.
+"""Places in a list that is ordered by time and id, or by texts, as text that is handed back.
 
 Source: contract.md 6.2.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
 
 _PLACE = re.compile(r"(-?\d{1,18})\|([^\0]+)", re.ASCII | re.DOTALL)
+
+_NOT_OURS = "cursor: this is not one that this server gave out."
 
 
 def make(at: UnixMillis, object_id: str) -> str:
@@ -27,11 +30,39 @@ def read(cursor: str) -> tuple[int, str]:
     Raises:
         BadRequest: It is not one of ours.
     """
+    place = _PLACE.fullmatch(_decoded(cursor))
+    if place is None:
+        raise BadRequest(_NOT_OURS)
+    return int(place[1]), place[2]
+
+
+def make_texts(*texts: str) -> str:
+    """The cursor of the place behind a row of a list that is ordered by texts."""
+    return base64.urlsafe_b64encode(json.dumps(texts).encode()).rstrip(b"=").decode()
+
+
+def read_texts(cursor: str, count: int) -> tuple[str, ...]:
+    """The texts that a cursor holds.
+
+    Raises:
+        BadRequest: It is not one of ours, or not of this list.
+    """
+    try:
+        place = json.loads(_decoded(cursor))
+    except ValueError:
+        place = None
+    if (
+        not isinstance(place, list)
+        or len(place) != count
+        or not all(isinstance(each, str) for each in place)
+    ):
+        raise BadRequest(_NOT_OURS)
+    return tuple(place)
+
+
+def _decoded(cursor: str) -> str:
     try:
         raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", True)
-        place = _PLACE.fullmatch(raw.decode())
+        return raw.decode()
     except (binascii.Error, ValueError):
-        place = None
-    if place is None:
-        raise BadRequest("cursor: this is not one that this server gave out.")
-    return int(place[1]), place[2]
+        raise BadRequest(_NOT_OURS) from None

@@ -7,13 +7,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 
-from callreel.db.schema import api_keys, web_user_reach, web_users
+from callreel.db import cursor
+from callreel.db.schema import api_keys, groups, sites, web_user_reach, web_users
 from callreel.errors import BadRequest, Conflict, NotFound
 from callreel.model import Role, Scope, UnixMillis, WebUser, WebUserId
 
 MAX_NAME_CHARS = 128
+EVERYTHING = Scope(everything=True)
+RESERVED = frozenset({"command", "policy"})
+"""The audit log says so where no web user acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +56,7 @@ def add_user(
     """Add a web user.
 
     Raises:
-        BadRequest: The name is empty, too long, or holds a colon or a control character.
+        BadRequest: The name is empty, too long, reserved, or holds a colon or a control character.
         Conflict: The name is taken; upper and lower case count alike.
     """
     # Basic cuts name and password at the first colon (RFC 7617, section 2).
@@ -46,6 +64,8 @@ def add_user(
         raise BadRequest(f"user name: 1 to {MAX_NAME_CHARS} characters, without a colon.")
     if username != username.strip() or not username.isprintable():
         raise BadRequest("user name: no blanks at the ends and no control characters.")
+    if username.casefold() in RESERVED:
+        raise BadRequest(f"user name: {username!r} stands for no person in the audit log.")
     if by_name(conn, username) is not None:
         raise Conflict(f"There is a user {username!r} already.")
     user_id = WebUserId("w" + secrets.token_hex(8))
@@ -132,6 +152,109 @@ def list_users(conn: Connection) -> tuple[WebUser, ...]:
     return _users(conn, true())
 
 
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """A stretch of the list of web users."""
+
+    items: tuple[WebUser, ...]
+    next: str | None
+    """The cursor of the next page; None at the end."""
+
+
+def page(conn: Connection, scope: Scope, beginning: str, limit: int, after: str | None) -> UserPage:
+    """Web users by name, of those who reach nothing beyond a scope.
+
+    Args:
+        conn: A read transaction.
+        scope: Whose reach it is.
+        beginning: Of the name, upper and lower case alike; empty for all.
+        limit: How many at the most.
+        after: ``next`` of the page before; None for the first.
+
+    Raises:
+        BadRequest: The cursor is not one of ours.
+    """
+    c = web_users.c
+    folded = beginning.casefold()
+    wanted = select(c.id, c.username_folded).where(
+        within(scope), func.substr(c.username_folded, 1, len(folded)) == folded
+    )
+    if after is not None:
+        (place,) = cursor.read_texts(after, 1)
+        wanted = wanted.where(c.username_folded > place)
+    rows = conn.execute(wanted.order_by(c.username_folded).limit(limit + 1)).all()
+    items = _users(conn, c.id.in_([row.id for row in rows[:limit]]))
+    more = len(rows) > limit
+    return UserPage(items, cursor.make_texts(rows[limit - 1].username_folded) if more else None)
+
+
+def within(scope: Scope) -> ColumnElement[bool]:
+    """The condition on ``web_users`` that somebody reaches nothing beyond a scope."""
+    if scope.everything:
+        return true()
+    reach = web_user_reach.c
+    inside = or_(
+        reach.site_id.in_(sorted(scope.site_ids)),
+        reach.group_id.in_(sorted(scope.group_ids)),
+        reach.group_id.in_(select(groups.c.id).where(groups.c.site_id.in_(sorted(scope.site_ids)))),
+    )
+    # Of a row that gives a site the group is NULL: neither inside nor not.
+    outside = exists().where(
+        reach.web_user_id == web_users.c.id, not_(func.coalesce(inside, False))
+    )
+    return and_(web_users.c.everything.is_(False), ~outside)
+
+
+def is_reach_within(conn: Connection, reach: Scope, scope: Scope) -> bool:
+    """Whether somebody who reaches ``scope`` reaches all of ``reach``."""
+    if scope.everything:
+        return True
+    if reach.everything or not reach.site_ids <= scope.site_ids:
+        return False
+    others = sorted(reach.group_ids - scope.group_ids)
+    found = conn.execute(
+        select(func.count())
+        .select_from(groups)
+        .where(groups.c.id.in_(others), groups.c.site_id.in_(sorted(scope.site_ids)))
+    ).scalar_one()
+    return found == len(others)
+
+
+def require_known_reach(conn: Connection, reach: Scope) -> None:
+    """Refuse sites and groups that there are not.
+
+    Raises:
+        NotFound: The first that is missing.
+    """
+    for table, wanted, kind in (
+        (sites, reach.site_ids, "site"),
+        (groups, reach.group_ids, "group"),
+    ):
+        known = set(
+            conn.execute(select(table.c.id).where(table.c.id.in_(sorted(wanted)))).scalars()
+        )
+        for missing in sorted(wanted - known):
+            raise NotFound(f"There is no {kind} {missing!r}.")
+
+
+def chiefs(conn: Connection) -> tuple[WebUserId, ...]:
+    """Administrators who reach everything and are not disabled; nobody changes them meanwhile."""
+    c = web_users.c
+    rows = conn.execute(
+        select(c.id)
+        .where(c.role == Role.ADMINISTRATOR.value, c.everything.is_(True), c.disabled_at.is_(None))
+        .order_by(c.id)
+        # Two who take each other's rights away at once must not both find the other one there.
+        .with_for_update()
+    )
+    return tuple(WebUserId(each) for each in rows.scalars())
+
+
+def set_role(conn: Connection, user_id: WebUserId, role: Role) -> None:
+    """Change what a user is for; sessions of before end."""
+    conn.execute(update(web_users).where(web_users.c.id == user_id).values(role=role.value))
+
+
 def set_password(conn: Connection, username: str, password_hash: str) -> None:
     """Replace a password; whatever was verified under the old one is void.
 
@@ -210,11 +333,28 @@ def revoke_key(conn: Connection, key_id: str, now: UnixMillis) -> None:
         raise NotFound(f"There is no API key {key_id!r}.")
 
 
-def list_keys(conn: Connection) -> tuple[ApiKey, ...]:
-    """Every API key, oldest first."""
+def find_key(conn: Connection, key_id: str) -> ApiKey:
+    """An API key.
+
+    Raises:
+        NotFound: There is no such key.
+    """
+    found = _keys(conn, api_keys.c.id == key_id)
+    if not found:
+        raise NotFound(f"There is no API key {key_id!r}.")
+    return found[0]
+
+
+def list_keys(conn: Connection, scope: Scope = EVERYTHING) -> tuple[ApiKey, ...]:
+    """API keys of users who reach nothing beyond a scope, oldest first."""
+    return _keys(conn, within(scope))
+
+
+def _keys(conn: Connection, condition: ColumnElement[bool]) -> tuple[ApiKey, ...]:
     rows = conn.execute(
         select(api_keys, web_users.c.username)
         .join(web_users, web_users.c.id == api_keys.c.web_user_id)
+        .where(condition)
         .order_by(api_keys.c.created_at, api_keys.c.id)
     )
     return tuple(

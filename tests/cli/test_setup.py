@@ -261,3 +261,16 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert "skipped 1; it ended early" in done.stderr
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_role_and_a_reach_are_changed(data: str) -> None:
+    """What is not given stays; the last administrator does."""
+    assert run("user", "add", "ann", "--role", "auditor", "--data", data).exit_code == 0
+    done = run("user", "change", "ann", "--role", "compliance", "--data", data)
+    assert done.output == "ann\tcompliance\teverything\tactive\n"
+    done = run("user", "change", "ann", "--site", "Nowhere", "--data", data)
+    assert (done.exit_code, "Nowhere" in done.output) == (5, True)
+    done = run("user", "change", "admin", "--role", "auditor", "--data", data)
+    assert (done.exit_code, "last administrator" in done.output) == (2, True)
+    done = run("user", "disable", "admin", "--data", data)
+    assert (done.exit_code, "last administrator" in done.output) == (2, True)
