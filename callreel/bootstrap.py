@@ -22,6 +22,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.call_export import CallExport
 from callreel.flows.deliver import Deliver
+from callreel.flows.directory import Directory
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
@@ -36,6 +37,7 @@ from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
 from callreel.flows.people import People
+from callreel.flows.places import Places
 from callreel.flows.prove import WAIT_S, Prover
 from callreel.flows.report_files import report_kinds
 from callreel.flows.reports import Reports
@@ -45,6 +47,7 @@ from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.sites import Sites
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
 from callreel.flows.views import SavedViews
@@ -154,6 +157,21 @@ def open_base(settings: Settings) -> Base:
         db.close()
         raise
     return Base(settings, db, keys, Stores(db, settings.data_dir))
+
+
+def directory_of(base: Base) -> Directory:
+    """What changes groups, users of the directory and channels."""
+    return Directory(base.db, system_clock)
+
+
+def sites_of(base: Base) -> Sites:
+    """What changes sites and datasources."""
+    return Sites(base.db, system_clock)
+
+
+def places_of(base: Base) -> Places:
+    """What changes stores and voicelocations."""
+    return Places(base.db, system_clock, base.settings.data_dir)
 
 
 def people_of(base: Base) -> People:

@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from callreel.errors import ConfigurationError
+from callreel.wire import is_plain_origin
 
 CONFIG_FILE = "callreel.toml"
 ENVIRONMENT_PREFIX = "CALLREEL__"
@@ -345,18 +345,3 @@ def _mail_faults(mail: MailSettings) -> list[str]:
         if path and not os.access(path, os.R_OK):
             faults.append(f"mail.{name}: cannot read {path}")
     return faults
-
-
-def is_plain_origin(url: str) -> bool:
-    """Whether ``url`` is http or https with a host, and holds no user, query or fragment."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    return (
-        parts.scheme in {"http", "https"}
-        and bool(parts.hostname)
-        and not (parts.username or parts.password or parts.query or parts.fragment)
-        and not any(c.isspace() for c in url)
-    )

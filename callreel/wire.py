@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 API = "/api/v1"
 CALLS_PATH = f"{API}/calls"
@@ -209,3 +210,18 @@ def iso_instant(unix_millis: int) -> str:
     seconds, millis = divmod(unix_millis, 1000)
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=millis * 1000)
     return moment.isoformat(timespec="milliseconds")
+
+
+def is_plain_origin(url: str) -> bool:
+    """Whether ``url`` is http or https with a host, and holds no user, query or fragment."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"http", "https"}
+        and bool(parts.hostname)
+        and not (parts.username or parts.password or parts.query or parts.fragment)
+        and not any(c.isspace() for c in url)
+    )

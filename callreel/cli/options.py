@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from callreel.bootstrap import Base, open_base
 from callreel.errors import (
     BadRequest,
     CallreelError,
@@ -101,3 +102,17 @@ def settings_of(
             f"There is no data folder at {data_dir}. Run 'callreel init --data {data_dir}' first."
         )
     return load_settings(data_dir, os.environ, overrides)
+
+
+@contextlib.contextmanager
+def opened(data_dir: Path) -> Iterator[Base]:
+    """What every command needs of a data folder, closed afterwards.
+
+    Raises:
+        ConfigurationError, Unavailable: as ``bootstrap.open_base``.
+    """
+    base = open_base(settings_of(data_dir))
+    try:
+        yield base
+    finally:
+        base.close()

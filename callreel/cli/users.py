@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from callreel.access.policy import COMMAND
-from callreel.bootstrap import open_base, people_of
-from callreel.cli.options import data_option, plain_errors, settings_of
+from callreel.bootstrap import people_of
+from callreel.cli.options import data_option, opened, plain_errors
 from callreel.db import directory
 from callreel.db.database import Database
 from callreel.flows.people import People, Person, Rights
@@ -35,11 +35,8 @@ PAGE = 500
 
 @contextmanager
 def _people(data_dir: Path) -> Iterator[tuple[People, Database]]:
-    base = open_base(settings_of(data_dir))
-    try:
+    with opened(data_dir) as base:
         yield people_of(base), base.db
-    finally:
-        base.close()
 
 
 def _given_password(from_stdin: bool) -> str | None:

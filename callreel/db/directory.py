@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, RowMapping, Table, select, update
@@ -164,10 +165,17 @@ def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = N
 
 def ensure_group(conn: Connection, site_id: str, name: str) -> str:
     """The id of a group of a site; made where it is new."""
-    group_id = _id("g", site_id, name)
-    if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
-        _insert_once(conn, groups, id=group_id, site_id=site_id, name=name)
-    return group_id
+    wanted = select(groups.c.id).where(groups.c.site_id == site_id, groups.c.name == name)
+    group_id = conn.execute(wanted).scalar()
+    if group_id is None:
+        _insert_once(conn, groups, id=_id("g", site_id, name), site_id=site_id, name=name)
+        group_id = conn.execute(wanted).scalar()
+    if group_id is None:
+        # A group that was called so first and was renamed since has the id of this name.
+        drawn = "g" + secrets.token_hex(10)
+        _insert_once(conn, groups, id=drawn, site_id=site_id, name=name)
+        group_id = conn.execute(wanted).scalar_one()
+    return str(group_id)
 
 
 def find_group(conn: Connection, name: str) -> str:
@@ -178,10 +186,11 @@ def find_group(conn: Connection, name: str) -> str:
     """
     site_name, _, group_name = name.partition("/")
     site = find_site(conn, site_name)
-    group_id = _id("g", site.id, group_name)
-    if conn.execute(select(groups.c.id).where(groups.c.id == group_id)).first() is None:
+    wanted = select(groups.c.id).where(groups.c.site_id == site.id, groups.c.name == group_name)
+    group_id = conn.execute(wanted).scalar()
+    if group_id is None:
         raise NotFound(f"There is no group {group_name!r} in {site.name}.")
-    return group_id
+    return str(group_id)
 
 
 def ensure_user(conn: Connection, site_id: str, extension: str | None) -> str | None:
@@ -245,6 +254,46 @@ def ensure_voicelocation(
         _insert_once(conn, voicelocations, id=voicelocation, store_id=store_id, echo_url=echo_url)
 
 
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Where recordings are kept."""
+
+    id: str
+    uri: str
+    """``file:`` and a path; a relative one begins at the data folder."""
+    read_only: bool
+    """A folder of the administrator's, which is referred to and never written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voicelocation:
+    """A name under which recordings are found, and who serves them."""
+
+    id: str
+    echo_url: str | None
+    """Address of the Echo that serves it; None: the server's own."""
+    store_id: str
+
+
+def list_stores(conn: Connection) -> tuple[StorePlace, ...]:
+    """Every store, by id."""
+    rows = conn.execute(select(stores).order_by(stores.c.id)).mappings()
+    return tuple(StorePlace(**row) for row in rows)
+
+
+def list_voicelocations(conn: Connection) -> tuple[Voicelocation, ...]:
+    """Every voicelocation, by id."""
+    rows = conn.execute(select(voicelocations).order_by(voicelocations.c.id)).mappings()
+    return tuple(Voicelocation(**row) for row in rows)
+
+
+def find_voicelocation(conn: Connection, voicelocation: str) -> Voicelocation | None:
+    """The voicelocation of this id."""
+    wanted = select(voicelocations).where(voicelocations.c.id == voicelocation)
+    row = conn.execute(wanted).mappings().first()
+    return None if row is None else Voicelocation(**row)
+
+
 def set_echo_url(conn: Connection, voicelocation: str, url: str | None) -> None:
     """Set the address of the Echo that serves a voicelocation; None is the server's own.
 
@@ -256,6 +305,21 @@ def set_echo_url(conn: Connection, voicelocation: str, url: str | None) -> None:
     )
     if not changed.rowcount:
         raise NotFound(f"There is no voicelocation {voicelocation!r}.")
+
+
+def set_voicelocation(conn: Connection, wanted: Voicelocation) -> None:
+    """Write who serves a voicelocation that exists, and where its new recordings go."""
+    conn.execute(
+        update(voicelocations)
+        .where(voicelocations.c.id == wanted.id)
+        .values(echo_url=wanted.echo_url, store_id=wanted.store_id)
+    )
+
+
+def store_of_voicelocation(conn: Connection, voicelocation: str) -> str:
+    """The store that new recordings of a voicelocation go to."""
+    found = find_voicelocation(conn, voicelocation)
+    return DEFAULT_STORE if found is None else found.store_id
 
 
 def echo_url(conn: Connection, voicelocation: str) -> str | None:

@@ -62,14 +62,12 @@ def begins(column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
 
 def _party(text: str) -> ColumnElement[bool]:
     c = call_records.c
-    return or_(
-        matches(c.from_number, text), matches(c.to_number, text), _holds(c.caller_name, text)
-    )
+    return or_(matches(c.from_number, text), matches(c.to_number, text), holds(c.caller_name, text))
 
 
 def _agent(text: str) -> ColumnElement[bool]:
     u = directory_users.c
-    found = select(u.id).where(or_(u.extension == text, _holds(u.name, text)))
+    found = select(u.id).where(or_(u.extension == text, holds(u.name, text)))
     return or_(call_records.c.extension == text, call_records.c.directory_user_id.in_(found))
 
 
@@ -81,13 +79,13 @@ def _group(text: str) -> ColumnElement[bool]:
     members = (
         select(directory_users.c.id)
         .join(groups, groups.c.id == directory_users.c.group_id)
-        .where(_holds(groups.c.name, text))
+        .where(holds(groups.c.name, text))
     )
     return call_records.c.directory_user_id.in_(members)
 
 
 def _site(text: str) -> ColumnElement[bool]:
-    found = select(sites.c.id).where(or_(sites.c.id == text, _holds(sites.c.name, text)))
+    found = select(sites.c.id).where(or_(sites.c.id == text, holds(sites.c.name, text)))
     return call_records.c.site_id.in_(found)
 
 
@@ -109,7 +107,7 @@ def _any(text: str) -> ColumnElement[bool]:
     return or_(_party(text), _agent(text), _group(text), c.unique_id == text, c.id == text)
 
 
-def _holds(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+def holds(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Whether a name holds a text, upper and lower case alike; ``*`` at either end says so too."""
     return func.lower(column).contains(text.strip("*").lower(), autoescape=True)
 

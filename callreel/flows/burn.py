@@ -24,7 +24,6 @@ from callreel.db import audit, burns, calls, changes, masks
 from callreel.db.burns import Burn, MaskedSound
 from callreel.db.database import Database
 from callreel.errors import CallreelError, Conflict, NotFound, Unavailable
-from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.sound import Sound
 from callreel.model import AudioSpec, Clock, Recording, RecordingId, Scope, SourceFacts, UnixMillis
 from callreel.spans import mask_of
@@ -164,7 +163,7 @@ class Burner:
                 )
             if known is not None and known.state == "writing" and known.new_key is not None:
                 # Left by whoever died: masked as it is, it holds what a newer mask covers.
-                self._drop(conn, known.new_key)
+                self._drop(conn, known.old_store_id, known.new_key)
             burn = Burn(
                 recording_id=recording_id,
                 state="writing",
@@ -186,7 +185,7 @@ class Burner:
         """Write, check and swap; False where the mask changed meanwhile."""
         facts = self._sound.require_servable(recording)
         spec = AudioSpec(_STORED_AS.get(facts.codec, "flac"))
-        store = self._store_of(DEFAULT_STORE)
+        store = self._store_of(burn.old_store_id)
         opened = self._sound.open(recording, spec)
         try:
             digest = hashlib.sha256()
@@ -206,7 +205,7 @@ class Burner:
         finally:
             if not swapped:
                 with self._db.read() as conn:
-                    self._drop(conn, info.key)
+                    self._drop(conn, burn.old_store_id, info.key)
         return swapped
 
     def _checked(
@@ -258,7 +257,7 @@ class Burner:
             self._sound.require_servable(recording)
             commitment = self._keys.commit_source(recording.sha256)
             new = MaskedSound(
-                DEFAULT_STORE, info.key, info.size_bytes, info.sha256, facts, commitment
+                burn.old_store_id, info.key, info.size_bytes, info.sha256, facts, commitment
             )
             burns.swap(conn, burn, new, now)
             detail = {"source_commitment": commitment, "sha256": info.sha256}
@@ -293,10 +292,10 @@ class Burner:
             )
         return Burned(recording_id, True, "its masks are burned in, and nothing else is left")
 
-    def _drop(self, conn: Connection, key: str) -> None:
+    def _drop(self, conn: Connection, store_id: str, key: str) -> None:
         """Take back an object that is nobody's; a recording may have had it before."""
-        if not calls.is_stored(conn, DEFAULT_STORE, key):
-            self._store_of(DEFAULT_STORE).delete(key)
+        if not calls.is_stored(conn, store_id, key):
+            self._store_of(store_id).delete(key)
 
 
 def _require_no_hold(

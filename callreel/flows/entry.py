@@ -124,6 +124,44 @@ class Taken:
     """What was mended in the sound; None where nothing had to be."""
 
 
+class NotTaken(Exception):
+    """An entry that does not come in now; ``result`` says whether it waits or is skipped."""
+
+    def __init__(self, result: Result, reason: str) -> None:
+        super().__init__(reason)
+        self.result = result
+        self.reason = reason
+
+
+def require_storable(entry: CallEntry) -> None:
+    """Refuse text that a database cannot hold.
+
+    Raises:
+        NotTaken: A NUL character, or half of one beyond the basic plane, in some field.
+    """
+    texts = {
+        "datasource": entry.datasource,
+        "voicelocation": entry.voicelocation,
+        "voicefilename": entry.voicefilename,
+        "from": entry.from_number,
+        "to": entry.to_number,
+        "extension": entry.extension,
+        "channel": entry.channel,
+        "linked id": entry.linked_id,
+        "unique id": entry.unique_id,
+    }
+    for name, text in texts.items():
+        if text is not None and ("\0" in text or _is_torn(text)):
+            raise NotTaken(Result.SKIPPED, f"{name} holds a character that cannot be stored")
+    if not entry.datasource or any(ord(sign) < 32 for sign in entry.datasource):
+        # It becomes the id of a site, which people type and terminals show.
+        raise NotTaken(Result.SKIPPED, "its datasource is empty or holds control characters")
+
+
+def _is_torn(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def call_id(datasource: str, source_key: str) -> CallId:
     """The id of a call; the same for the same call of the same feed, whoever imports it."""
     return CallId("c" + _digest(datasource, source_key))

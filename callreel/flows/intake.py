@@ -21,6 +21,7 @@ from callreel.flows.entry import (
     DEFAULT_VOICELOCATION,
     SOUND_KEY,
     CallEntry,
+    NotTaken,
     Result,
     SharedRecording,
     SoundFile,
@@ -29,6 +30,7 @@ from callreel.flows.entry import (
     content_name,
     in_place_store_id,
     recording_id,
+    require_storable,
 )
 from callreel.flows.keeper import Kept, Probe, SoundKeeper, StoreOf
 from callreel.flows.writer import BatchWriter, Prepared
@@ -51,15 +53,6 @@ REMEMBERED = 4096
 """Files of a run whose hash is remembered, so that calls which share one read it once."""
 
 _EVERYTHING = Scope(everything=True)
-
-
-class NotTaken(Exception):
-    """An entry that does not come in now; ``result`` says whether it waits or is skipped."""
-
-    def __init__(self, result: Result, reason: str) -> None:
-        super().__init__(reason)
-        self.result = result
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +149,7 @@ class _Run:
             NotTaken: It waits or is skipped.
             Unavailable: The database or the store is away.
         """
-        _require_storable(entry)
+        require_storable(entry)
         site = self._site(entry.datasource)
         if entry.audio is None:
             return self._without_sound(entry, site, entry.missing)
@@ -211,7 +204,11 @@ class _Run:
     def _keep(self, entry: CallEntry, site: _Site, sound: SoundFile) -> Kept:
         kept = self._kept.get(sound)
         if kept is None:
-            kept = self._keeper.keep(sound, lambda sha256: self._known(entry, site, sha256))
+            kept = self._keeper.keep(
+                sound,
+                lambda sha256: self._known(entry, site, sha256),
+                lambda sha256: self._store_for(self._names(entry, site, sha256).voicelocation),
+            )
             self._kept[sound] = kept
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
@@ -310,6 +307,10 @@ class _Run:
         )
         return known
 
+    def _store_for(self, voicelocation: str) -> str:
+        with self._db.read() as conn:
+            return directory.store_of_voicelocation(conn, voicelocation)
+
     def _locate(self, voicelocation: str) -> None:
         if voicelocation not in self._locations:
             with self._db.write() as conn:
@@ -323,35 +324,6 @@ class _Run:
                     conn, in_place_store_id(sound.root), sound.root.as_uri(), read_only=True
                 )
             self._roots.add(sound.root)
-
-
-def _require_storable(entry: CallEntry) -> None:
-    """Refuse text that a database cannot hold.
-
-    Raises:
-        NotTaken: A NUL character, or half of one beyond the basic plane, in some field.
-    """
-    texts = {
-        "datasource": entry.datasource,
-        "voicelocation": entry.voicelocation,
-        "voicefilename": entry.voicefilename,
-        "from": entry.from_number,
-        "to": entry.to_number,
-        "extension": entry.extension,
-        "channel": entry.channel,
-        "linked id": entry.linked_id,
-        "unique id": entry.unique_id,
-    }
-    for name, text in texts.items():
-        if text is not None and ("\0" in text or _is_torn(text)):
-            raise NotTaken(Result.SKIPPED, f"{name} holds a character that cannot be stored")
-    if not entry.datasource or any(ord(sign) < 32 for sign in entry.datasource):
-        # It becomes the id of a site, which people type and terminals show.
-        raise NotTaken(Result.SKIPPED, "its datasource is empty or holds control characters")
-
-
-def _is_torn(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _source_key(entry: CallEntry, sha256: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 from callreel.db.calls import NewRecording
 from callreel.errors import NotReady, Unavailable, Unplayable
-from callreel.flows.entry import DEFAULT_STORE, SoundFile, in_place_store_id
+from callreel.flows.entry import SoundFile, in_place_store_id
 from callreel.model import Recording, SourceFacts, UnixMillis
 from callreel.store.base import Handle, ObjectInfo, ObjectMissing, ObjectUnreadable, Store
 from callreel.store.beneath import open_beneath
@@ -64,12 +64,18 @@ class SoundKeeper:
         self._store_of = store_of
         self._probe = probe
 
-    def keep(self, sound: SoundFile, known: Callable[[str], Recording | None]) -> Kept:
+    def keep(
+        self,
+        sound: SoundFile,
+        known: Callable[[str], Recording | None],
+        store_for: Callable[[str], str],
+    ) -> Kept:
         """Make one file durable and probe it; bytes that are known already are only compared.
 
         Args:
             sound: The file.
             known: From a SHA-256 in hex to the recording that holds these bytes, or None.
+            store_for: From a SHA-256 in hex to the id of the store that new bytes go to.
 
         Raises:
             ObjectMissing: No such file beneath the folder, or its name leads elsewhere.
@@ -94,7 +100,7 @@ class SoundKeeper:
                     changed_at=UnixMillis(before.st_mtime_ns // 1_000_000),
                 )
             else:
-                kept = self._stored(sound, file, info, before)
+                kept = self._stored(sound, file, info, before, store_for)
             after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise NotReady("it changed while it was read", retry_after_s=5)
@@ -129,13 +135,18 @@ class SoundKeeper:
         return size == recording.size_bytes
 
     def _stored(
-        self, sound: SoundFile, file: BinaryIO, hashed: ObjectInfo, status: os.stat_result
+        self,
+        sound: SoundFile,
+        file: BinaryIO,
+        hashed: ObjectInfo,
+        status: os.stat_result,
+        store_for: Callable[[str], str],
     ) -> Kept:
         if sound.in_place:
             store_id, info = in_place_store_id(sound.root), hashed
             store = self._store_of(store_id)
         else:
-            store_id = DEFAULT_STORE
+            store_id = store_for(hashed.sha256)
             store = self._store_of(store_id)
             file.seek(0)
             try:

@@ -18,7 +18,6 @@ from callreel.db.database import Database
 from callreel.db.retention import Deleted, Expired, Keeping
 from callreel.errors import Unavailable
 from callreel.flows.burn import RENDERS_GONE_MS
-from callreel.flows.entry import DEFAULT_STORE
 from callreel.model import Clock, RecordingId, UnixMillis
 from callreel.store.base import ObjectUnreadable, Store
 
@@ -169,8 +168,9 @@ class Retention:
         burn = burns.find(conn, deleted.id)
         if burn is None or burn.state != "writing":
             return
-        if burn.new_key is not None and not calls.is_stored(conn, DEFAULT_STORE, burn.new_key):
-            self._store_of(DEFAULT_STORE).delete(burn.new_key)
+        store_id = burn.old_store_id
+        if burn.new_key is not None and not calls.is_stored(conn, store_id, burn.new_key):
+            self._store_of(store_id).delete(burn.new_key)
         burns.finish(conn, deleted.id, self._clock())
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from callreel.errors import ConfigurationError
-from callreel.settings import is_plain_origin, load_settings
+from callreel.settings import load_settings
+from callreel.wire import is_plain_origin
 
 
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
