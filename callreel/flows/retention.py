@@ -115,7 +115,7 @@ class Retention:
     def _mark(self, actor: str) -> list[Deleted]:
         now = self._clock()
         day = datetime.fromtimestamp(now / 1000, UTC).date()
-        reason = f"deleted by retention on {day.isoformat()}"
+        reason = f"Deleted by retention on {day.isoformat()}."
         with self._db.write() as conn:
             # Holds, burn-ins and new calls wait for this lock: none comes in between.
             changes.hold_order(conn)

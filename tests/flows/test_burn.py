@@ -370,3 +370,20 @@ def test_a_store_that_cannot_erase_is_asked_again(
     assert house.burner.due() == (recording,)
     burn(house, recording)
     assert lies_in(house, marker(house)) == []
+
+
+def test_what_is_burned_in_stays_in_the_store_that_it_was_in(house: House) -> None:
+    """The administrator chose that disk for the recordings of a voicelocation."""
+    other = house.folder.parent / "other"
+    other.mkdir()
+    with house.db.write() as conn:
+        directory.ensure_store(conn, "2", "file:other", read_only=False)
+        directory.ensure_voicelocation(conn, "1", "2")
+    recording = RecordingId(house.take("a", extension="2104", start_s=0))
+    house.masking.add(house.user("bo", Role.COMPLIANCE), recording, SPOKEN, "card", address=None)
+    assert [place.split("/")[0] for place in lies_in(house, marker(house))] == ["other"]
+    burn(house, recording)
+    assert lies_in(house, marker(house)) == []
+    assert len(list(LocalStore(other).keys())) == 1
+    assert list(LocalStore(house.folder.parent / "store").keys()) == []
+    house.hear(house.ask(house.user(), recording))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from callreel.bootstrap import Stores
-from callreel.db import audit, burns, directory, retention
+from callreel.db import audit, burns, calls, directory, retention
 from callreel.db.burns import Burn
 from callreel.db.database import Database
 from callreel.db.schema import call_records, datasources, recordings
@@ -61,6 +61,23 @@ class Kept:
         """Which of them are deleted."""
         return [self.landed.recording(each).state is RecordingState.DELETED for each in recordings]
 
+    def burn(self, recording: RecordingId, written: str | None = None) -> Burn:
+        """A burn-in that began now, and what it wrote so far."""
+        found = self.landed.recording(recording)
+        return Burn(
+            recording,
+            "writing",
+            "policy",
+            "policy",
+            None,
+            mask_revision=1,
+            old_store_id=found.store_id,
+            old_key=found.object_key,
+            new_key=written,
+            created_at=self.now,
+            done_at=None,
+        )
+
     def keys(self) -> int:
         """How many objects the store holds."""
         return len(list(self.landed.store.keys()))
@@ -96,7 +113,7 @@ def test_a_recording_goes_when_its_call_ended_so_many_days_ago(kept: Kept) -> No
     assert (done.deleted, done.erased, done.waiting) == (1, 0, 1)
     found = kept.landed.recording(recording)
     assert (found.state, found.deleted_at) == (RecordingState.DELETED, kept.now)
-    assert found.reason == "deleted by retention on 2026-12-23"
+    assert found.reason == "Deleted by retention on 2026-12-23."
     assert kept.keys() == 0
     assert len(kept.landed.calls()) == 1
     later = kept.after(30, RENDERS_GONE_MS)
@@ -203,6 +220,22 @@ def test_bytes_that_another_recording_has_stay_for_it(kept: Kept) -> None:
     assert (kept.gone(young), kept.keys()) == ([True], 0)
 
 
+def test_a_deleted_recording_keeps_no_bytes_for_a_burn_in(kept: Kept) -> None:
+    """Its row still names them: speech that is burned in elsewhere would stay for its sake."""
+    old = kept.take("a", seed=5)
+    young = kept.take("b", seed=5, started_at=UnixMillis(STARTED_AT + 20 * DAY_MS))
+    burn = kept.burn(young)
+    with kept.landed.database.read() as conn:
+        assert burns.others_of(conn, burn) == (old,)
+    kept.after(30)
+    with kept.landed.database.read() as conn:
+        assert burns.others_of(conn, burn) == ()
+        assert calls.is_stored(conn, "1", burn.old_key)
+    kept.after(50)
+    with kept.landed.database.read() as conn:
+        assert not calls.is_stored(conn, "1", burn.old_key)
+
+
 def test_what_retention_deleted_is_not_imported_again(kept: Kept) -> None:
     """The same file under the same names is skipped, and told why."""
     kept.take("a")
@@ -249,23 +282,10 @@ def test_bytes_that_are_erased_while_they_come_in_again_wait_for_the_next_run(
 def test_a_burn_in_that_goes_on_is_let_end_and_a_dead_one_is_cleared_away(kept: Kept) -> None:
     """What it wrote and never showed is speech without later masks."""
     recording = kept.take("a")
-    found = kept.landed.recording(recording)
     with (kept.landed.source / kept.landed.wav("half.wav", 9).name).open("rb") as file:
         written = kept.landed.store.put(file).key
     kept.now = UnixMillis(STARTED_AT + 31 * DAY_MS)
-    burn = Burn(
-        recording,
-        "writing",
-        "policy",
-        "policy",
-        None,
-        mask_revision=1,
-        old_store_id=found.store_id,
-        old_key=found.object_key,
-        new_key=written,
-        created_at=kept.now,
-        done_at=None,
-    )
+    burn = kept.burn(recording, written)
     with kept.landed.database.write() as conn:
         burns.begin(conn, burn)
     assert kept.after(31).deleted == 0
