@@ -22,7 +22,6 @@ from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.call_export import CallExport
 from callreel.flows.deliver import Deliver
-from callreel.flows.directory import Directory
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
@@ -47,7 +46,6 @@ from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
-from callreel.flows.sites import Sites
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
 from callreel.flows.views import SavedViews
@@ -157,16 +155,6 @@ def open_base(settings: Settings) -> Base:
         db.close()
         raise
     return Base(settings, db, keys, Stores(db, settings.data_dir))
-
-
-def directory_of(base: Base) -> Directory:
-    """What changes groups, users of the directory and channels."""
-    return Directory(base.db, system_clock)
-
-
-def sites_of(base: Base) -> Sites:
-    """What changes sites and datasources."""
-    return Sites(base.db, system_clock)
 
 
 def places_of(base: Base) -> Places:

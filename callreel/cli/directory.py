@@ -10,10 +10,12 @@ from typing import Protocol, TypeVar
 import click
 
 from callreel.access.policy import COMMAND
-from callreel.bootstrap import Base, directory_of, sites_of
+from callreel.bootstrap import Base, system_clock
 from callreel.cli.options import data_option, opened, plain_errors
 from callreel.db.entries import Channel, Datasource, DirectoryUser, Filter, Group
 from callreel.errors import NotFound
+from callreel.flows.directory import Directory
+from callreel.flows.sites import Sites
 
 PAGE = 500
 _Item_co = TypeVar("_Item_co", covariant=True)
@@ -51,7 +53,7 @@ def _filter(base: Base, site_name: str | None, text: str | None) -> Filter:
 
 
 def _site(base: Base, site_name: str) -> str:
-    return sites_of(base).site(COMMAND, site_name).id
+    return Sites(base.db, system_clock).site(COMMAND, site_name).id
 
 
 @click.group("datasource")
@@ -67,7 +69,9 @@ def datasource_list(data_dir: Path) -> None:
     with opened(data_dir) as base:
         after = None
         while True:
-            items, after = sites_of(base).datasources(COMMAND, limit=PAGE, after=after)
+            items, after = Sites(base.db, system_clock).datasources(
+                COMMAND, limit=PAGE, after=after
+            )
             for each in items:
                 click.echo(f"{each.id}\tsite {each.site_id}")
             if after is None:
@@ -83,7 +87,7 @@ def datasource_set(data_dir: Path, datasource: str, site_name: str) -> None:
     """Let DATASOURCE feed SITE; one that has calls already stays where it is."""
     with opened(data_dir) as base:
         wanted = Datasource(datasource, _site(base, site_name))
-        sites_of(base).set_datasource(COMMAND, wanted)
+        Sites(base.db, system_clock).set_datasource(COMMAND, wanted)
     click.echo(f"{wanted.id}\tsite {wanted.site_id}")
 
 
@@ -100,7 +104,7 @@ def group_group() -> None:
 def group_list(data_dir: Path, site_name: str | None, text: str | None) -> None:
     """List groups and how many users each has."""
     with opened(data_dir) as base:
-        flow, wanted = directory_of(base), _filter(base, site_name, text)
+        flow, wanted = Directory(base.db, system_clock), _filter(base, site_name, text)
         members = flow.groups(COMMAND, limit=1).members
         for each in _all(lambda after: flow.groups(COMMAND, wanted, limit=PAGE, after=after)):
             click.echo(f"{each.site_id}/{each.name}\t{members.get(each.id, 0)} users\t{each.id}")
@@ -114,7 +118,7 @@ def group_list(data_dir: Path, site_name: str | None, text: str | None) -> None:
 def group_add(data_dir: Path, site_name: str, name: str) -> None:
     """Make GROUP in SITE."""
     with opened(data_dir) as base:
-        group = directory_of(base).add_group(COMMAND, _site(base, site_name), name)
+        group = Directory(base.db, system_clock).add_group(COMMAND, _site(base, site_name), name)
     click.echo(f"{group.site_id}/{group.name}")
 
 
@@ -127,7 +131,7 @@ def group_add(data_dir: Path, site_name: str, name: str) -> None:
 def group_rename(data_dir: Path, site_name: str, name: str, new_name: str) -> None:
     """Call GROUP of SITE NEW; who reaches it goes on reaching it."""
     with opened(data_dir) as base:
-        flow = directory_of(base)
+        flow = Directory(base.db, system_clock)
         group = flow.find(COMMAND, Group, _site(base, site_name), name)
         renamed = flow.rename_group(COMMAND, group.id, new_name, seen=group.name)
     click.echo(f"{renamed.site_id}/{renamed.name}")
@@ -141,7 +145,7 @@ def group_rename(data_dir: Path, site_name: str, name: str, new_name: str) -> No
 def group_remove(data_dir: Path, site_name: str, name: str) -> None:
     """Remove GROUP of SITE, where nobody is in it and no web user reaches it."""
     with opened(data_dir) as base:
-        flow = directory_of(base)
+        flow = Directory(base.db, system_clock)
         group = flow.find(COMMAND, Group, _site(base, site_name), name)
         flow.remove_group(COMMAND, group.id)
     click.echo(f"{group.site_id}/{group.name}: removed.")
@@ -165,7 +169,7 @@ def extension_list(
     if group_name is not None and site_name is None:
         raise click.UsageError("--group goes with --site.")
     with opened(data_dir) as base:
-        flow, wanted = directory_of(base), _filter(base, site_name, text)
+        flow, wanted = Directory(base.db, system_clock), _filter(base, site_name, text)
         if group_name is not None and wanted.site_id is not None:
             group = flow.find(COMMAND, Group, wanted.site_id, group_name)
             wanted = replace(wanted, group_id=group.id)
@@ -190,7 +194,7 @@ def extension_set(
 ) -> None:
     """Say who is behind EXTENSION of SITE; made where it is new. What is not given stays."""
     with opened(data_dir) as base:
-        flow, site_id = directory_of(base), _site(base, site_name)
+        flow, site_id = Directory(base.db, system_clock), _site(base, site_name)
         group_id = flow.find(COMMAND, Group, site_id, group_name).id if group_name else None
         try:
             seen = flow.find(COMMAND, DirectoryUser, site_id, extension)
@@ -215,7 +219,7 @@ def extension_set(
 def extension_remove(data_dir: Path, site_name: str, extension: str) -> None:
     """Remove EXTENSION of SITE, where it has neither calls nor signals."""
     with opened(data_dir) as base:
-        flow = directory_of(base)
+        flow = Directory(base.db, system_clock)
         user = flow.find(COMMAND, DirectoryUser, _site(base, site_name), extension)
         flow.remove_user(COMMAND, user.id)
     click.echo(f"{user.site_id}\t{user.extension}: removed.")
@@ -234,7 +238,7 @@ def channel_group() -> None:
 def channel_list(data_dir: Path, site_name: str | None, text: str | None) -> None:
     """List channels."""
     with opened(data_dir) as base:
-        flow, wanted = directory_of(base), _filter(base, site_name, text)
+        flow, wanted = Directory(base.db, system_clock), _filter(base, site_name, text)
         for each in _all(lambda after: flow.channels(COMMAND, wanted, limit=PAGE, after=after)):
             click.echo(f"{each.site_id}\t{each.name}")
 
@@ -247,7 +251,9 @@ def channel_list(data_dir: Path, site_name: str | None, text: str | None) -> Non
 def channel_add(data_dir: Path, site_name: str, name: str) -> None:
     """Make CHANNEL of SITE known before its first call, so that signals can name it."""
     with opened(data_dir) as base:
-        channel = directory_of(base).add_channel(COMMAND, _site(base, site_name), name)
+        channel = Directory(base.db, system_clock).add_channel(
+            COMMAND, _site(base, site_name), name
+        )
     click.echo(f"{channel.site_id}\t{channel.name}")
 
 
@@ -259,7 +265,7 @@ def channel_add(data_dir: Path, site_name: str, name: str) -> None:
 def channel_remove(data_dir: Path, site_name: str, name: str) -> None:
     """Remove CHANNEL of SITE, where no call and no signal names it."""
     with opened(data_dir) as base:
-        flow = directory_of(base)
+        flow = Directory(base.db, system_clock)
         channel = flow.find(COMMAND, Channel, _site(base, site_name), name)
         flow.remove_channel(COMMAND, channel.id)
     click.echo(f"{channel.site_id}\t{channel.name}: removed.")

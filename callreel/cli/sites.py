@@ -10,12 +10,13 @@ import click
 from callreel.access.policy import COMMAND
 from callreel.audio.fill import fill_of
 from callreel.audio.fill_file import read_fill_file
-from callreel.bootstrap import sites_of
+from callreel.bootstrap import system_clock
 from callreel.cli.options import data_option, opened, plain_errors
 from callreel.cli.places import set_place
 from callreel.cli.retention import told_days
 from callreel.db import directory, key_presses
 from callreel.db.directory import Site
+from callreel.flows.sites import Sites
 from callreel.model import Fill
 from callreel.wire import is_plain_origin
 
@@ -33,7 +34,7 @@ def site_group() -> None:
 def site_add(data_dir: Path, site_id: str, name: str | None) -> None:
     """Make the site SITE, before its first call; 'site set' changes its settings."""
     with opened(data_dir) as base:
-        site = sites_of(base).add(COMMAND, site_id, name)
+        site = Sites(base.db, system_clock).add(COMMAND, site_id, name)
     click.echo(_line(site))
 
 
@@ -43,7 +44,7 @@ def site_add(data_dir: Path, site_id: str, name: str | None) -> None:
 def site_list(data_dir: Path) -> None:
     """List the sites and their settings."""
     with opened(data_dir) as base:
-        for site in sites_of(base).sites(COMMAND):
+        for site in Sites(base.db, system_clock).sites(COMMAND):
             click.echo(_line(site))
 
 
@@ -162,7 +163,7 @@ def site_set(  # noqa: PLR0913, PLR0917  # one for each option of the command
         raise click.UsageError("--fill-file goes without --fill, --fill-hz and --fill-dbfs.")
     own = None if fill_file is None else read_fill_file(fill_file)
     with opened(data_dir) as base:
-        sites = sites_of(base)
+        sites = Sites(base.db, system_clock)
         site = sites.site(COMMAND, site_name)
         if own is not None:
             chosen = own
