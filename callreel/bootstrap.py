@@ -22,6 +22,7 @@ from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.call_export import CallExport
 from callreel.flows.deliver import Deliver
+from callreel.flows.directory import Directory
 from callreel.flows.entry import DEFAULT_STORE
 from callreel.flows.export import Exporter
 from callreel.flows.intake import Intake
@@ -46,6 +47,7 @@ from callreel.flows.schedules import Delivery, Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.sites import Sites
 from callreel.flows.sound import Sound
 from callreel.flows.tidy import Tidy
 from callreel.flows.views import SavedViews
@@ -306,6 +308,10 @@ def open_serving(settings: Settings) -> Serving:
         jobs=office.jobs,
         schedules=office.schedules,
         reports=Reports(base.db, system_clock),
+        sites=Sites(base.db, system_clock),
+        directory=Directory(base.db, system_clock),
+        people=People(base.db, system_clock, verifier),
+        places=places_of(base),
         clock=system_clock,
     )
     web = WebParts(

@@ -30,6 +30,13 @@ PAGES = [
     "/schedules",
     "/jobs",
     "/preferences",
+    "/directory",
+    "/directory/groups",
+    "/directory/channels",
+    "/settings",
+    "/settings/sites/1",
+    "/settings/people",
+    "/settings/places",
     *(f"/reports/{kind.slug}" for kind in KINDS),
 ]
 

@@ -23,17 +23,21 @@ from starlette.types import ASGIApp
 from callreel.access.identity import Verifier
 from callreel.flows.browse import Browse
 from callreel.flows.deliver import Deliver
+from callreel.flows.directory import Directory
 from callreel.flows.issue import Issue
 from callreel.flows.jobs import Jobs
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.people import People
+from callreel.flows.places import Places
 from callreel.flows.reports import Reports
 from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.sites import Sites
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
@@ -107,6 +111,10 @@ class Backstage:
             jobs=cast("Jobs", None),
             schedules=cast("Schedules", None),
             reports=cast("Reports", None),
+            sites=cast("Sites", None),
+            directory=cast("Directory", None),
+            people=cast("People", None),
+            places=cast("Places", None),
             clock=lambda: NOW,
         )
 

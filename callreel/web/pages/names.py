@@ -82,6 +82,17 @@ def names(_: Callable[[str], str]) -> Names:
             "15m": _("15 minutes"),
             "1h": _("1 hour"),
         },
+        "directory_tabs": {
+            "extensions": _("Extensions"),
+            "groups": _("Groups"),
+            "channels": _("Channels"),
+        },
+        "fill_names": {"tone": _("A tone"), "silence": _("Silence"), "file": _("A file")},
+        "key_press_names": {
+            "off": _("Not looked for"),
+            "list": _("Listed for a person"),
+            "apply": _("Masked at once"),
+        },
         "audiences": {
             "me": _("Me"),
             "team": _("My team"),

@@ -10,14 +10,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from callreel.flows.browse import Browse
+from callreel.flows.directory import Directory
 from callreel.flows.jobs import Jobs
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
 from callreel.flows.peaks import Peaks
+from callreel.flows.people import People
+from callreel.flows.places import Places
 from callreel.flows.reports import Reports
 from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
+from callreel.flows.sites import Sites
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.model import Clock
@@ -26,6 +30,7 @@ from callreel.web.outlet import Pace
 from callreel.web.pages.assets import PREFIX, Assets
 from callreel.web.pages.call import CallFlows, CallPages, CallSound
 from callreel.web.pages.calls import ListPages
+from callreel.web.pages.directory import DirectoryPages
 from callreel.web.pages.files import FilePages
 from callreel.web.pages.live import Live
 from callreel.web.pages.login import HOME, Login
@@ -38,11 +43,13 @@ from callreel.web.pages.page import (
 )
 from callreel.web.pages.reports import ReportPages
 from callreel.web.pages.schedules import SchedulePages
+from callreel.web.pages.settings import SettingsPages
 from callreel.web.pages.views import ViewPages
 from callreel.web.problems import plain
 from callreel.web.session import Session
 
 POST = ("POST",)
+ANY = ("GET", "HEAD", "POST")
 SOUND_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -68,6 +75,10 @@ class PageParts:
     jobs: Jobs
     schedules: Schedules
     reports: Reports
+    sites: Sites
+    directory: Directory
+    people: People
+    places: Places
     clock: Clock
     pace: Pace = field(default_factory=Pace)
 
@@ -82,6 +93,8 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
     views = ViewPages(pages, parts.views, parts.visitors, parts.clock)
     reports = ReportPages(pages, parts.reports, parts.browse)
     schedules = SchedulePages(pages, parts.schedules, parts.reports)
+    directory = DirectoryPages(pages, parts.directory, parts.sites)
+    settings = SettingsPages(pages, parts.sites, parts.people, parts.places, parts.directory)
     files = FilePages(pages, parts.jobs, parts.clock)
     flows = CallFlows(parts.browse, parts.listening, parts.peaks, parts.masking, parts.noting)
     call = CallPages(pages, flows)
@@ -106,13 +119,21 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
         page("/views", views.save, POST),
         page("/views/{view_id}", views.open),
         page("/views/{view_id}/remove", views.remove, POST),
-        page("/preferences", views.preferences, ("GET", "HEAD", "POST")),
+        page("/preferences", views.preferences, ANY),
         page("/reports", reports.kinds),
         page("/reports/{kind}", reports.report),
         page("/audit", reports.audit),
         page("/schedules", schedules.schedules),
         page("/schedules/add", schedules.add, POST),
         page("/schedules/{schedule_id}", schedules.change, POST),
+        page("/directory", directory.directory),
+        page("/directory/{tab}", directory.directory, ANY),
+        page("/settings", settings.settings),
+        page("/settings/sites", settings.add_site, POST),
+        page("/settings/sites/{site}", settings.site, ANY),
+        page("/settings/people", settings.people, ANY),
+        page("/settings/places", settings.places, ANY),
+        page("/preferences/password", settings.password, POST),
         page("/jobs", files.jobs),
         page("/jobs/{job_id}", files.job),
         page("/jobs/{job_id}/cancel", files.cancel, POST),
