@@ -30,6 +30,7 @@ from callreel.flows.issue import Issue
 from callreel.flows.job_worker import JobWorker
 from callreel.flows.jobs import Jobs
 from callreel.flows.key_presses import KeyFinder
+from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.mail import Mailer, MailServer
 from callreel.flows.making import Kind
@@ -49,6 +50,7 @@ from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sites import Sites
 from callreel.flows.sound import Sound
+from callreel.flows.ticket import Tickets
 from callreel.flows.tidy import Tidy
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
@@ -290,17 +292,20 @@ def open_serving(settings: Settings) -> Serving:
     sound = Sound(base.keys, base.stores, cache, system_clock)
     verifier = Verifier(DatabaseUsers(base.db))
     office = open_office(base)
+    listening = Listening(
+        base.db,
+        sound,
+        system_clock,
+        max_streams=settings.server.max_streams,
+        on_audit_failure=_log_audit_failure,
+    )
     pages = PageParts(
         sessions=Sessions(base.db, verifier, system_clock),
         visitors=Visitors(base.db),
         browse=Browse(base.db),
-        listening=Listening(
-            base.db,
-            sound,
-            system_clock,
-            max_streams=settings.server.max_streams,
-            on_audit_failure=_log_audit_failure,
-        ),
+        listening=listening,
+        leases=Leases(base.db, sound, listening, system_clock),
+        embed_origins=settings.server.allowed_frames,
         peaks=Peaks(base.db, sound, cache.forget),
         masking=Masking(base.db, base.keys, system_clock),
         noting=Noting(base.db, system_clock),
@@ -317,6 +322,7 @@ def open_serving(settings: Settings) -> Serving:
     web = WebParts(
         verifier=verifier,
         issue=Issue(base.db, base.keys, sound, system_clock, settings.server.public_echo_url),
+        tickets=Tickets(base.db, sound, system_clock, settings.server.public_base_url),
         browse=pages.browse,
         signals=Signals(base.db, base.keys, system_clock),
         masking=pages.masking,

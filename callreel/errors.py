@@ -17,7 +17,9 @@ to an exit code.
     ├── Gone                      was here, is not any more
     │   ├── RecordingDeleted      deleted by retention
     │   ├── TokenExpired          more than its 60 seconds old
-    │   └── TokenUsed             a single-use token, used before
+    │   ├── TokenUsed             a single-use token, used before
+    │   ├── TicketExpired         the link of an integrator, more than its 60 seconds old
+    │   └── TicketUsed            such a link, used as often as it may be
     ├── Unplayable                the stored sound cannot be decoded; the reason found at ingest
     ├── RangeNotSatisfiable       a byte range behind the end; has size
     ├── Conflict                  contradicts what is stored
@@ -137,6 +139,18 @@ class TokenUsed(Gone):
     """A single-use token that has been used."""
 
     code = "token_used"
+
+
+class TicketExpired(Gone):
+    """The ticket of an integrator's link is older than its lifetime."""
+
+    code = "ticket_expired"
+
+
+class TicketUsed(Gone):
+    """The ticket of an integrator's link has been used as often as it may be."""
+
+    code = "ticket_used"
 
 
 class Unplayable(CallreelError):

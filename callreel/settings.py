@@ -20,6 +20,8 @@ from callreel.wire import is_plain_origin
 CONFIG_FILE = "callreel.toml"
 ENVIRONMENT_PREFIX = "CALLREEL__"
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII)
+# It becomes part of a header: a scheme, a name and a port, and nothing that could add a rule.
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class ServerSettings:
     Tokens for another one are refused."""
     max_streams: int = 256
     """How many recordings are sent at once; more are answered 503."""
+    embed_origins: str = ""
+    """Other web sites whose pages may show the player of an integrator's link, joined by commas."""
     plain_login: bool = False
     """Whether passwords are taken from pages that came by plain http from another machine."""
 
@@ -52,6 +56,11 @@ class ServerSettings:
     def own_voicelocations(self) -> frozenset[str]:
         """The voicelocations that this Echo sends; empty for all."""
         return frozenset(filter(None, map(str.strip, self.voicelocations.split(","))))
+
+    @property
+    def allowed_frames(self) -> tuple[str, ...]:
+        """The origins of ``embed_origins``."""
+        return tuple(filter(None, map(str.strip, self.embed_origins.split(","))))
 
     @property
     def effective_echo_port(self) -> int:
@@ -321,6 +330,11 @@ def _contradictions(server: ServerSettings, cache: CacheSettings) -> list[str]:
         url = getattr(server, name)
         if url and not is_plain_origin(url):
             faults.append(f"server.{name}: {url!r} is not an address such as https://calls.example")
+    faults += [
+        f"server.embed_origins: {origin!r} is not an origin such as https://crm.example"
+        for origin in server.allowed_frames
+        if not _ORIGIN.fullmatch(origin)
+    ]
     if server.max_streams < 1 or cache.limit_mib < 1 or cache.wait_s < 0:
         faults.append("server.max_streams and cache.limit_mib: 1 or more; cache.wait_s: 0 or more")
     return faults

@@ -27,6 +27,11 @@ def tokens_path(recording_id: str) -> str:
     return f"{API}/recordings/{recording_id}/tokens"
 
 
+def tickets_path(recording_id: str) -> str:
+    """Where a link to a recording is asked for, for somebody else to open."""
+    return f"{API}/recordings/{recording_id}/tickets"
+
+
 def peaks_path(recording_id: str) -> str:
     """What the waveform of a recording is drawn from."""
     return f"{API}/recordings/{recording_id}/peaks"
@@ -93,6 +98,13 @@ class TokenBody(TypedDict):
     size_bytes: int | None
     masked_spans: list[SpanItem]
     mask_revision: int
+
+
+class TicketBody(TypedDict):
+    """Answer to a request for a link. Source: contract.md, section 7."""
+
+    url: str
+    expires_at: str
 
 
 class MatchItem(TypedDict):

@@ -11,6 +11,7 @@ from callreel.cli.demo import demo_command
 from callreel.cli.directory import channel_group, datasource_group, extension_group, group_group
 from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
+from callreel.cli.leases import lease_group
 from callreel.cli.places import store_group, voicelocation_group
 from callreel.cli.prove import prove_command
 from callreel.cli.report import report_command
@@ -44,6 +45,7 @@ COMMANDS: tuple[click.Command, ...] = (
     burn_in_command,
     hold_group,
     mask_group,
+    lease_group,
     jobs_command,
     schedule_group,
     retention_group,

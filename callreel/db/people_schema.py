@@ -104,6 +104,7 @@ leases = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("role", Text, nullable=False, server_default=""),
     Index(None, "ends_at"),
     Index(None, "recording_id"),
 )

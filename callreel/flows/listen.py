@@ -1,6 +1,9 @@
-"""Somebody who signed in listens: every piece of sound is asked for and authorised anew.
+"""Somebody listens in a player: every piece of sound is asked for and authorised anew.
 
-Source: contract.md section 7, ui.md section 8. No token is ever the address of a player.
+They signed in, or they hold the lease of an integrator's link (``flows/lease.py``); what is checked
+and written down is the same. No token is ever the address of a player.
+
+Source: contract.md section 7, ui.md section 8.
 """
 
 from __future__ import annotations
@@ -8,6 +11,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
 
 from callreel.access.policy import Action, scope_for
 from callreel.audio.formats import require_available
@@ -24,7 +30,14 @@ from callreel.errors import (
 from callreel.flows.delivery import Delivery
 from callreel.flows.sessions import SignedIn, require_open
 from callreel.flows.sound import Sound
-from callreel.model import AudioSpec, CallId, Clock, Principal, Recording
+from callreel.model import (
+    AudioSpec,
+    CallId,
+    Clock,
+    Principal,
+    Recording,
+    UnixMillis,
+)
 
 SPEC = AudioSpec("wav")
 """Exact in length, and an offset is a sample: a player seeks in it without asking twice."""
@@ -34,28 +47,43 @@ _MOST_STRETCHES = 200
 _MOST_S = 1e6
 
 
-class _Seat:
-    """The place of somebody who signed in and listens, or keeps a file."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Somebody who may listen now."""
 
-    def __init__(
-        self,
-        listening: Listening,
-        signed_in: SignedIn,
-        sitting: str | None,
-        call_id: CallId,
-        spec: AudioSpec,
-        address: str | None,
-    ) -> None:
+    principal: Principal
+    """In whose name."""
+    require_open: Callable[[Connection, UnixMillis], None]
+    """Returns where they still may, raises where not; asked before every second of sound."""
+    door: str = "player"
+    """How the audit log calls it."""
+    label: str | None = None
+    """Whom an integrator's link was made for."""
+    detail: Mapping[str, object] = field(default_factory=dict)
+    """What else the audit log tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a recording is asked for, and where from."""
+
+    call_id: CallId | None
+    spec: AudioSpec
+    sitting: str | None
+    """The page's name of this sitting at the player; None for a file to keep."""
+    address: str | None
+
+
+class _Seat:
+    """The place of somebody who listens, or keeps a file."""
+
+    def __init__(self, listening: Listening, listener: Listener, asked: Asked) -> None:
         self._listening = listening
-        self.signed_in = signed_in
-        self.sitting = sitting
-        """Of a player; None for a file."""
-        self.call_id = call_id
-        self.spec = spec
-        self.address = address
+        self.listener = listener
+        self.asked = asked
 
     def require_open(self, recording: Recording) -> None:
-        self._listening.require_open(self.signed_in, recording)
+        self._listening.require_open(self.listener, recording)
 
     def started(self, recording: Recording) -> None:
         self._listening.record_start(self, recording)
@@ -117,12 +145,27 @@ class Listening:
             RecordingDeleted, NotReady, Unplayable, Unavailable: as ``Sound.open``.
         """
         recording = self.recording_of(signed_in.principal, call_id)
+        asked = Asked(call_id, SPEC, sitting, address)
+        return self.open_piece(_listener(signed_in), recording, mask_revision, asked, head=head)
+
+    def open_piece(
+        self,
+        listener: Listener,
+        recording: Recording,
+        mask_revision: int,
+        asked: Asked,
+        *,
+        head: bool,
+    ) -> Delivery:
+        """The same, of a recording that was found for a listener.
+
+        Raises: as ``open``, but for NotFound.
+        """
         if recording.mask_revision != mask_revision:
             raise Gone("The masks of this recording have changed; open the call again.")
-        if _SITTING.fullmatch(sitting) is None:
+        if _SITTING.fullmatch(asked.sitting or "") is None:
             raise BadRequest("sitting: not one that a page of this server named.")
-        seat = _Seat(self, signed_in, sitting, call_id, SPEC, address)
-        return self._opened(seat, recording, SPEC, head=head, to_keep=False)
+        return self._opened(_Seat(self, listener, asked), recording, head=head)
 
     def open_to_keep(
         self,
@@ -141,12 +184,21 @@ class Listening:
         """
         require_available(spec.format)
         recording = self.recording_of(signed_in.principal, call_id)
-        seat = _Seat(self, signed_in, None, call_id, spec, address)
-        return self._opened(seat, recording, spec, head=head, to_keep=True)
+        asked = Asked(call_id, spec, None, address)
+        return self.open_file(_listener(signed_in), recording, asked, head=head)
 
-    def _opened(
-        self, seat: _Seat, recording: Recording, spec: AudioSpec, *, head: bool, to_keep: bool
+    def open_file(
+        self, listener: Listener, recording: Recording, asked: Asked, *, head: bool
     ) -> Delivery:
+        """The same, of a recording that was found for a listener.
+
+        Raises: as ``open_to_keep``, but for NotFound.
+        """
+        require_available(asked.spec.format)
+        return self._opened(_Seat(self, listener, asked), recording, head=head)
+
+    def _opened(self, seat: _Seat, recording: Recording, *, head: bool) -> Delivery:
+        spec, to_keep = seat.asked.spec, seat.asked.sitting is None
         if head:
             size = self._sound.known_size(recording, spec)
             etag = self._sound.etag(recording, spec)
@@ -188,10 +240,10 @@ class Listening:
             raise NotFound(NOT_YOURS)
         return recording
 
-    def require_open(self, signed_in: SignedIn, recording: Recording) -> None:
-        """As ``Door.require_open``: the session lives, the user may still, the mask is the same."""
+    def require_open(self, listener: Listener, recording: Recording) -> None:
+        """As ``Door.require_open``: they may still, and the mask is the same."""
         with self._db.read() as conn:
-            require_open(conn, signed_in, self._clock())
+            listener.require_open(conn, self._clock())
             if calls.mask_revision(conn, recording.id) != recording.mask_revision:
                 raise MaskChanged("A mask of this recording has changed; open the call again.")
 
@@ -209,24 +261,24 @@ class Listening:
         Raises:
             BadRequest: The name of the sitting belongs to somebody else.
         """
-        if seat.sitting is None:
+        sitting, user = seat.asked.sitting, seat.listener.principal
+        if sitting is None:
             with self._db.write() as conn:
                 audit.append(conn, self._entry("sound.start", seat, recording, {}))
             return
-        user = seat.signed_in.principal
         with self._db.read() as conn:
-            known = playbacks.owner(conn, seat.sitting)
+            known = playbacks.owner(conn, sitting)
         if known is None:
             now = self._clock()
             playback = playbacks.Playback(
-                id=seat.sitting,
+                id=sitting,
                 recording_id=recording.id,
-                call_id=seat.call_id,
+                call_id=seat.asked.call_id,
                 web_user_id=user.web_user_id,
                 username=user.username,
-                label=None,
+                label=seat.listener.label,
                 mask_revision=recording.mask_revision,
-                address=seat.address,
+                address=seat.asked.address,
                 started_at=now,
                 heard_at=now,
                 speed=1.0,
@@ -241,7 +293,7 @@ class Listening:
     def record_end(self, seat: _Seat, recording: Recording, bytes_sent: int) -> None:
         """Give the slot back; of a file, write down how much was sent."""
         self._slots.release()
-        if seat.sitting is None:
+        if seat.asked.sitting is None:
             try:
                 with self._db.write() as conn:
                     detail = {"bytes_sent": bytes_sent}
@@ -251,7 +303,7 @@ class Listening:
 
     def heard(
         self,
-        signed_in: SignedIn,
+        principal: Principal,
         sitting: str,
         stretches: Sequence[playbacks.Stretch],
         speed: float,
@@ -268,7 +320,7 @@ class Listening:
         if not 0 < speed <= 16:
             raise BadRequest("speed: must be more than 0 and at most 16.")
         with self._db.write() as conn:
-            user_id = signed_in.principal.web_user_id
+            user_id = principal.web_user_id
             known = playbacks.add_heard(conn, sitting, user_id, stretches, speed, self._clock())
         if not known:
             raise BadRequest("sitting: nothing was played under this name.")
@@ -278,20 +330,25 @@ class Listening:
     ) -> audit.AuditEntry:
         return audit.AuditEntry(
             at=self._clock(),
-            actor=seat.signed_in.principal.web_user_id,
+            actor=seat.listener.principal.web_user_id,
             action=action,
             object_id=recording.id,
             decision="allowed",
             detail={
-                "door": "player" if seat.sitting else "download",
-                "sitting": seat.sitting,
-                "format": seat.spec.format,
-                "channel": seat.spec.channels.value,
+                "door": seat.listener.door if seat.asked.sitting else "download",
+                "sitting": seat.asked.sitting,
+                "format": seat.asked.spec.format,
+                "channel": seat.asked.spec.channels.value,
                 "mask_revision": recording.mask_revision,
+                **seat.listener.detail,
                 **detail,
             },
-            address=seat.address,
+            address=seat.asked.address,
         )
+
+
+def _listener(signed_in: SignedIn) -> Listener:
+    return Listener(signed_in.principal, lambda conn, now: require_open(conn, signed_in, now))
 
 
 def _is_shut(require_open: Callable[[], None]) -> bool:

@@ -1,4 +1,4 @@
-"""What nobody may use any more is removed: old renders, tokens, sessions, kept answers.
+"""What nobody may use any more is removed: renders, tokens, sessions, links, kept answers.
 
 Nothing depends on it for safety: the key of a render names its mask revision, and tokens expire.
 """
@@ -6,7 +6,7 @@ Nothing depends on it for safety: the key of a render names its mask revision, a
 from __future__ import annotations
 
 from callreel.audio.rendered import RenderCache
-from callreel.db import changes, idempotency, sessions, tokens
+from callreel.db import changes, idempotency, leases, sessions, tickets, tokens
 from callreel.db.database import Database
 from callreel.model import Clock, UnixMillis
 
@@ -14,6 +14,8 @@ GRACE_MS = 3_600_000
 """How long a used token is remembered after its expiry; far more than clocks differ."""
 REPEATS_MS = 8 * 86_400_000
 """How long an Idempotency-Key is remembered; longer than a late signal is taken."""
+TICKETS_MS = 86_400_000
+"""How long an integrator's link is remembered: who opens an old one is told what it was."""
 
 
 class Tidy:
@@ -47,3 +49,5 @@ class Tidy:
             tokens.forget_expired(conn, UnixMillis(self._clock() - GRACE_MS))
             idempotency.forget_before(conn, UnixMillis(self._clock() - REPEATS_MS))
             sessions.forget_expired(conn, self._clock())
+            tickets.forget_expired(conn, UnixMillis(self._clock() - TICKETS_MS))
+            leases.forget_ended(conn, self._clock())

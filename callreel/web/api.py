@@ -1,4 +1,4 @@
-"""The JSON API: calls, one call, tokens, the feed of changes. Source: contract.md section 6."""
+"""The JSON API: calls, tokens, links, the feed of changes. Source: contract.md section 6."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from callreel.audio.formats import FORMATS, by_name
 from callreel.errors import BadRequest, RenderGoesOn
 from callreel.flows.browse import Browse
 from callreel.flows.issue import Issue
+from callreel.flows.ticket import TicketOrder, Tickets
 from callreel.model import AudioSpec, CallId, OutputChannels, RecordingId
 from callreel.web import parameters
 from callreel.web.accept import chosen_kind
@@ -20,7 +21,7 @@ from callreel.web.legacy import channels_of
 from callreel.web.openapi import document
 from callreel.web.renders import Renders
 from callreel.web.session import Session, address_of, require_own_site
-from callreel.web.shapes import as_csv, as_xml, call_item, change_item, token_body
+from callreel.web.shapes import as_csv, as_xml, call_item, change_item, ticket_body, token_body
 
 NEXT_HEADER = "Callreel-Next"
 """Names the next page of a CSV, whose rows have no place for it."""
@@ -29,10 +30,11 @@ NEXT_HEADER = "Callreel-Next"
 class Api:
     """Answers programs; its errors are for ``problems.problem``."""
 
-    def __init__(self, session: Session, browse: Browse, issue: Issue) -> None:
+    def __init__(self, session: Session, browse: Browse, issue: Issue, tickets: Tickets) -> None:
         self._session = session
         self._browse = browse
         self._issue = issue
+        self._tickets = tickets
         self._renders = Renders(issue)
 
     async def calls(self, request: Request) -> Response:
@@ -96,6 +98,20 @@ class Api:
         )
         return JSONResponse(token_body(issued), headers=applied)
 
+    async def tickets(self, request: Request) -> Response:
+        """``POST /api/v1/recordings/{id}/tickets``."""
+        require_own_site(request)
+        principal = await self._session.person_or_program(request)
+        query_of(request, ())
+        issued = await run_in_threadpool(
+            self._tickets.issue,
+            principal,
+            RecordingId(request.path_params["recording_id"]),
+            _ticket_order(await json_body(request)),
+            address_of(request),
+        )
+        return JSONResponse(ticket_body(issued))
+
     async def openapi(self, request: Request) -> Response:  # noqa: ARG002  # a handler's shape
         """``GET /api/v1/openapi.json``; it tells nothing that the documentation does not."""
         return JSONResponse(document())
@@ -129,3 +145,15 @@ def _token_request(body: dict[str, object]) -> tuple[AudioSpec, bool]:
     if not isinstance(single_use, bool):
         raise BadRequest("single_use: must be true or false.")
     return AudioSpec(by_name(chosen), channels_of("channel", channel)), single_use
+
+
+def _ticket_order(body: dict[str, object]) -> TicketOrder:
+    require_members(body, ("uses", "download", "label"))
+    label, uses, download = body.get("label"), body.get("uses", 1), body.get("download", False)
+    if not isinstance(label, str):
+        raise BadRequest("label: whom the link is for must be given, as a text.")
+    if not isinstance(uses, int) or isinstance(uses, bool):
+        raise BadRequest("uses: must be a whole number.")
+    if not isinstance(download, bool):
+        raise BadRequest("download: must be true or false.")
+    return TicketOrder(label, uses, download)

@@ -24,6 +24,7 @@ from callreel.flows.masking import Masking
 from callreel.flows.peaks import Peaks
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
+from callreel.flows.ticket import Tickets
 from callreel.web.api import Api
 from callreel.web.echo import Echo
 from callreel.web.edge import AccessLog, Endpoint, FixedHeaders
@@ -47,6 +48,7 @@ from callreel.wire import (
     settle_path,
     span_path,
     spans_path,
+    tickets_path,
     tokens_path,
 )
 
@@ -75,6 +77,7 @@ class WebParts:
 
     verifier: Verifier
     issue: Issue
+    tickets: Tickets
     browse: Browse
     signals: Signals
     masking: Masking
@@ -97,7 +100,7 @@ class EchoParts:
 def build_web(parts: WebParts) -> ASGIApp:
     """The web application."""
     session = Session(parts.verifier, parts.pages.sessions, parts.cookie)
-    api = Api(session, parts.browse, parts.issue)
+    api = Api(session, parts.browse, parts.issue, parts.tickets)
     masking = MaskingApi(session, parts.signals, parts.masking, parts.settling)
     peaks = PeaksApi(session, parts.peaks)
     legacy = Legacy(session, parts.issue, parts.signals)
@@ -109,6 +112,7 @@ def build_web(parts: WebParts) -> ASGIApp:
         Route(CALLS_PATH + ".{extension}", Endpoint(api.calls, problem, READ)),
         Route(call_path("{call_id}"), Endpoint(api.call, problem, READ)),
         Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
+        Route(tickets_path("{recording_id}"), Endpoint(api.tickets, problem, ("POST",))),
         Route(peaks_path("{recording_id}"), Endpoint(peaks.peaks, problem, READ)),
         Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
         Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),

@@ -19,7 +19,11 @@ log = structlog.get_logger("callreel.access")
 MAX_LOGGED_PATH = 200
 
 # A token is longer than any other name in a path; it must not be in a log wherever it was put (T5).
-_TOKEN = re.compile(r"(?<=/v/)[^/]+|[A-Za-z0-9_%-]{64,}", re.IGNORECASE)
+# An integrator's link and the secret of a lease are shorter; the name of a lease is 16 characters,
+# opens nothing, and stays.
+_TOKEN = re.compile(
+    r"(?<=/v/)[^/]+|(?<=/p/)[^/]+|(?<=/lease/)[^/]{17,}|[A-Za-z0-9_%-]{64,}", re.IGNORECASE
+)
 
 Handler = Callable[[Request], Awaitable[Response]]
 Teller = Callable[[CallreelError], Response]

@@ -7,6 +7,7 @@ from typing import get_type_hints
 
 from callreel import __version__
 from callreel.audio.formats import FORMATS
+from callreel.flows.ticket import MOST_LABEL_CHARS, MOST_USES
 from callreel.model import OutputChannels
 from callreel.web import parameters
 from callreel.web.problems import STATUS
@@ -28,12 +29,14 @@ from callreel.wire import (
     SignalPageBody,
     SpanItem,
     StoredSpanItem,
+    TicketBody,
     TokenBody,
     call_path,
     peaks_path,
     settle_path,
     span_path,
     spans_path,
+    tickets_path,
     tokens_path,
 )
 
@@ -42,6 +45,7 @@ _SHAPES = (
     CallItem,
     CallPageBody,
     TokenBody,
+    TicketBody,
     ChangeItem,
     ChangePageBody,
     MatchItem,
@@ -288,6 +292,19 @@ def document() -> dict[str, object]:
                             "ask again after Retry-After."
                         }
                     },
+                )
+            },
+            tickets_path("{recording_id}"): {
+                "post": _operation(
+                    "A link for somebody else to open within 60 seconds: a player.",
+                    TicketBody,
+                    path=("recording_id",),
+                    body=_members(
+                        ("label",),
+                        label={"type": "string", "minLength": 1, "maxLength": MOST_LABEL_CHARS},
+                        uses={"type": "integer", "minimum": 1, "maximum": MOST_USES, "default": 1},
+                        download={"type": "boolean", "default": False},
+                    ),
                 )
             },
             peaks_path("{recording_id}"): {

@@ -17,6 +17,7 @@ from callreel.flows.issue import Issued
 from callreel.flows.masking import RecordingSpans
 from callreel.flows.peaks import SeenPeaks
 from callreel.flows.signal import SignalAnswer
+from callreel.flows.ticket import IssuedTicket
 from callreel.model import Call, Party, Span
 from callreel.wire import (
     CallItem,
@@ -27,6 +28,7 @@ from callreel.wire import (
     SignalItem,
     SpanItem,
     StoredSpanItem,
+    TicketBody,
     TokenBody,
     iso_instant,
 )
@@ -79,6 +81,11 @@ def token_body(issued: Issued) -> TokenBody:
         "masked_spans": span_items(issued.masked_spans),
         "mask_revision": issued.mask_revision,
     }
+
+
+def ticket_body(issued: IssuedTicket) -> TicketBody:
+    """The answer to a request for a link."""
+    return {"url": issued.url, "expires_at": iso_instant(issued.expires_at)}
 
 
 def signal_body(answer: SignalAnswer) -> SignalBody:

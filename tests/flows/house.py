@@ -66,6 +66,7 @@ class House:
     browse: Browse
     intake: Intake
     cache: RenderCache
+    sound: Sound
     folder: Path
     now: UnixMillis
     lost: list[Exception]
@@ -201,6 +202,7 @@ def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[Hous
         browse=Browse(db),
         intake=Intake(db, stores, prober.probe, keys, clock),
         cache=cache,
+        sound=sound,
         folder=tmp_path / "in",
         now=UnixMillis(START + 3_600_000),
         lost=lost,

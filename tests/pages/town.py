@@ -178,12 +178,14 @@ def listen(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def open_town(folder: Path, calls: int = 200) -> Iterator[Town]:
+def open_town(folder: Path, calls: int = 200, embed_origins: str = "") -> Iterator[Town]:
     """A town with so many calls of the last two days, and its server."""
     with ExitStack() as stack:
         listening = stack.enter_context(listen())
         port = listening.getsockname()[1]
-        server = ServerSettings(port=port, base_url=f"http://127.0.0.1:{port}")
+        server = ServerSettings(
+            port=port, base_url=f"http://127.0.0.1:{port}", embed_origins=embed_origins
+        )
         settings = Settings(folder / "data", server)
         settings.data_dir.mkdir()
         create_key_file(settings.key_file)

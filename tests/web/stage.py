@@ -26,6 +26,7 @@ from callreel.flows.deliver import Deliver
 from callreel.flows.directory import Directory
 from callreel.flows.issue import Issue
 from callreel.flows.jobs import Jobs
+from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
@@ -38,6 +39,7 @@ from callreel.flows.sessions import Sessions
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sites import Sites
+from callreel.flows.ticket import Tickets
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
@@ -86,6 +88,7 @@ class Backstage:
             WebParts(
                 verifier=self.verifier,
                 issue=cast("Issue", self.issue),
+                tickets=cast("Tickets", None),
                 browse=cast("Browse", self.browse),
                 signals=cast("Signals", self.signals),
                 masking=cast("Masking", self.masking),
@@ -109,6 +112,7 @@ class Backstage:
             noting=cast("Noting", None),
             views=cast("SavedViews", None),
             jobs=cast("Jobs", None),
+            leases=cast("Leases", None),
             schedules=cast("Schedules", None),
             reports=cast("Reports", None),
             sites=cast("Sites", None),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import json
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,65 +14,30 @@ from starlette.types import Receive, Scope, Send
 from callreel.access.policy import Action
 from callreel.audio.formats import by_name
 from callreel.db.masks import StoredSpan
-from callreel.errors import BadRequest, CallreelError, Gone, Unauthenticated
+from callreel.errors import CallreelError, Gone, Unauthenticated
 from callreel.flows.browse import Browse, CallInFull
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
-from callreel.flows.peaks import Peaks, SeenPeaks, Stretch
+from callreel.flows.peaks import Peaks
 from callreel.flows.sessions import SignedIn
-from callreel.model import AudioSpec, CallId, Recording
-from callreel.web.asked import json_body, require_members
+from callreel.model import AudioSpec, CallId
 from callreel.web.outlet import Pace
 from callreel.web.pages import drawing, story
 from callreel.web.pages.page import Pages, Visitor, form, is_partial, to_login
+from callreel.web.pages.player import (
+    DOWNLOADS,
+    PIECE_BYTES,
+    Player,
+    PlayerMaker,
+    read_told,
+    revision_of,
+    second,
+    stretch_of,
+)
 from callreel.web.problems import as_told, plain
 from callreel.web.sending import Opener, SoundSender
 from callreel.web.session import Session, address_of
-from callreel.web.threads import Threads
-
-PIECE_BYTES = 512 * 1024
-"""Of sound in one answer; browsers ask for the next. Source: ui.md section 8."""
-DOWNLOADS = (
-    ("mp3", "MP3"),
-    ("wav", "WAV"),
-    ("wav-ulaw", "WAV G.711"),
-    ("flac", "FLAC"),
-    ("opus", "Opus"),
-)
-"""Formats that people are offered, by name; programs have all of them."""
-PEAKS_WITHIN_S = 0.1
-"""How long a dock waits for its waveform; a later one follows by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Player:
-    """What a player needs."""
-
-    call_id: CallId
-    recording: Recording
-    duration_s: float
-    sitting: str
-    masked: tuple[drawing.Stretch, ...]
-    hidden_s: float
-    waveform: drawing.Waveform | None
-    """None where it is not there yet."""
-    ticks: tuple[tuple[float, float], ...]
-
-    @property
-    def audio(self) -> str:
-        """Address of the sound; the revision of the mask is in it, so that no two are mixed."""
-        return f"/calls/{self.call_id}/audio/{self.recording.mask_revision}"
-
-    @property
-    def silences(self) -> str:
-        """As JSON, for the script."""
-        return json.dumps(self.waveform.silences if self.waveform else [])
-
-    @property
-    def masks(self) -> str:
-        """As JSON, for the script."""
-        return json.dumps([[each.start_s, each.end_s] for each in self.masked])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +57,7 @@ class CallPages:
     def __init__(self, pages: Pages, flows: CallFlows) -> None:
         self._pages = pages
         self._flows = flows
-        self._looking = Threads("waveform", 16)
+        self._maker = PlayerMaker(flows.peaks)
 
     async def call(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls/{id}?t=``: the page of a call."""
@@ -146,8 +108,8 @@ class CallPages:
         principal = visitor.signed_in.principal
         full = await run_in_threadpool(self._flows.browse.in_full, principal, call_id)
         recording = await run_in_threadpool(self._flows.listening.recording_of, principal, call_id)
-        stretch = _stretch(request)
-        seen = await self._looking.run(self._flows.peaks.look, principal, recording.id, stretch)
+        stretch = stretch_of(request)
+        seen = await self._maker.look(principal, recording.id, stretch)
         duration_s = full.viewed.call.duration_s
         return self._pages.page(
             "wave.html",
@@ -172,49 +134,19 @@ class CallPages:
             )
         except CallreelError as error:
             return None, error
-        looking = asyncio.ensure_future(
-            self._looking.run(
-                self._flows.peaks.look, principal, recording.id, Stretch(points=drawing.POINTS)
-            )
-        )
-        await asyncio.wait([looking], timeout=PEAKS_WITHIN_S)
-        looking.add_done_callback(_forget)
-        duration_s = viewed.call.duration_s
-        seen = looking.result() if looking.done() and looking.exception() is None else None
-        return (
-            Player(
-                call_id=viewed.call.id,
-                recording=recording,
-                duration_s=duration_s,
-                sitting="p" + secrets.token_hex(12),
-                masked=drawing.stretches(viewed.call.masked_spans, duration_s),
-                hidden_s=drawing.hidden_s(viewed.call.masked_spans, duration_s),
-                waveform=None if seen is None else drawing.waveform(seen, recording.agent_channel),
-                ticks=drawing.ticks(duration_s),
-            ),
-            None,
-        )
+        base = f"/calls/{viewed.call.id}"
+        return await self._maker.player(principal, viewed, recording, base), None
 
     async def heard(self, request: Request, visitor: Visitor) -> Response:
         """``POST /calls/{id}/heard``: what was played since, and whether it may go on."""
-        body = await json_body(request)
-        require_members(body, ("sitting", "revision", "heard", "speed"))
-        sitting, revision, heard = body.get("sitting"), body.get("revision"), body.get("heard", [])
-        speed = body.get("speed", 1)
-        if not isinstance(sitting, str) or not isinstance(revision, int):
-            raise BadRequest("sitting and revision: both must be given.")
-        if not isinstance(speed, int | float) or isinstance(speed, bool):
-            raise BadRequest("speed: must be a number.")
-        listening, call_id = self._flows.listening, _call_id(request)
-        stretches = _pairs(heard)
-        if stretches:
+        said = await read_told(request)
+        listening, principal = self._flows.listening, visitor.signed_in.principal
+        if said.stretches:
             await run_in_threadpool(
-                listening.heard, visitor.signed_in, sitting, stretches, float(speed)
+                listening.heard, principal, said.sitting, said.stretches, said.speed
             )
-        recording = await run_in_threadpool(
-            listening.servable, visitor.signed_in.principal, call_id
-        )
-        if recording.mask_revision != revision:
+        recording = await run_in_threadpool(listening.servable, principal, _call_id(request))
+        if recording.mask_revision != said.revision:
             raise Gone("The masks of this recording have changed.")
         return Response(status_code=204)
 
@@ -305,14 +237,11 @@ class CallSound:
         await sender(scope, receive, send, functools.partial(opener, signed_in))
 
     def _piece(self, signed_in: SignedIn, request: Request) -> Opener:
-        revision = request.path_params["revision"]
-        if not (revision.isascii() and revision.isdigit() and len(revision) < 10):
-            raise BadRequest("The revision of the mask must be a number.")
         return functools.partial(
             self._listening.open,
             signed_in,
             _call_id(request),
-            int(revision),
+            revision_of(request),
             request.query_params.get("sitting", ""),
             head=request.method == "HEAD",
             address=address_of(request),
@@ -343,41 +272,4 @@ def _call_id(request: Request) -> CallId:
 
 def _moment(request: Request) -> float | None:
     """The moment that a link names, in seconds; None where it names none that can be read."""
-    return _second(request.query_params.get("t", ""))
-
-
-def _second(text: str) -> float | None:
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if 0 <= found < 1e6 else None
-
-
-def _stretch(request: Request) -> Stretch:
-    start, end = (_second(request.query_params.get(name, "")) for name in ("from", "to"))
-    if start is not None and end is not None and end <= start:
-        raise BadRequest("to: must be after from.")
-    whole = Stretch(points=drawing.POINTS)
-    return Stretch(
-        whole.from_s if start is None else start,
-        whole.to_s if end is None else end,
-        drawing.POINTS,
-    )
-
-
-def _pairs(heard: object) -> list[tuple[float, float]]:
-    found = []
-    for pair in heard if isinstance(heard, list) else [None]:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise BadRequest("heard: must be pairs of seconds.")
-        if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in pair):
-            raise BadRequest("heard: must be pairs of seconds.")
-        found.append((float(pair[0]), float(pair[1])))
-    return found
-
-
-def _forget(looking: asyncio.Future[SeenPeaks]) -> None:
-    """A waveform that could not be drawn is asked for again by its page, and told there."""
-    if not looking.cancelled():
-        looking.exception()
+    return second(request.query_params.get("t", ""))

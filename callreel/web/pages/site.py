@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from callreel.flows.browse import Browse
 from callreel.flows.directory import Directory
 from callreel.flows.jobs import Jobs
+from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
@@ -32,6 +33,7 @@ from callreel.web.pages.call import CallFlows, CallPages, CallSound
 from callreel.web.pages.calls import ListPages
 from callreel.web.pages.directory import DirectoryPages
 from callreel.web.pages.files import FilePages
+from callreel.web.pages.lease import LeaseFlows, LeasePages, LeaseRules, lease_headers
 from callreel.web.pages.live import Live
 from callreel.web.pages.login import HOME, Login
 from callreel.web.pages.page import (
@@ -68,6 +70,7 @@ class PageParts:
     visitors: Visitors
     browse: Browse
     listening: Listening
+    leases: Leases
     peaks: Peaks
     masking: Masking
     noting: Noting
@@ -80,6 +83,8 @@ class PageParts:
     people: People
     places: Places
     clock: Clock
+    embed_origins: tuple[str, ...] = ()
+    """Whose pages may show the player of a link."""
     pace: Pace = field(default_factory=Pace)
 
 
@@ -146,6 +151,25 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
         page("/calls/{call_id}/notes/{note_id}/remove", call.remove_note, POST),
         heard("/calls/{call_id}/audio/{revision}", sound.audio),
         heard("/calls/{call_id}/download", sound.download),
+        *_lease_routes(pages, session, parts),
+    ]
+
+
+def _lease_routes(pages: Pages, session: Session, parts: PageParts) -> list[Route]:
+    """What whoever was sent a link may reach."""
+    rules = LeaseRules(parts.embed_origins, session.cookie.secure)
+    flows = LeaseFlows(parts.leases, parts.listening, parts.peaks, parts.visitors)
+    lease = LeasePages(pages, flows, rules, parts.pace)
+    headers = lease_headers(parts.embed_origins)
+    below = "/lease/{lease}"
+    return [
+        Route("/p/{ticket}", FixedHeaders(lease.ticket, headers)),
+        Route(below + "/", FixedHeaders(lease.endpoint(lease.page), headers)),
+        Route(below + "/dock", FixedHeaders(lease.endpoint(lease.dock), headers)),
+        Route(below + "/wave", FixedHeaders(lease.endpoint(lease.wave), headers)),
+        Route(below + "/heard", FixedHeaders(lease.endpoint(lease.heard, POST), headers)),
+        Route(below + "/audio/{revision}", FixedHeaders(lease.audio, SOUND_HEADERS)),
+        Route(below + "/download", FixedHeaders(lease.download, SOUND_HEADERS)),
     ]
 
 

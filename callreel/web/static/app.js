@@ -39,7 +39,7 @@ const keys = {
   s: () => doing.silence(), m: () => doing.note(),
   "[": () => doing["loop-from"](), "]": () => doing["loop-to"](), "\\": () => doing["loop-off"](),
   "+": () => doing["zoom-in"](), "-": () => doing["zoom-out"](),
-  "?": () => document.getElementById("keys").showModal(),
+  "?": () => document.getElementById("keys")?.showModal(),
 };
 const OF_PLAYER = new Set([" ", "<", ">", "ArrowLeft", "ArrowRight", "1", "2", "3", "s", "m", "[", "]", "\\", "+", "-"]);
 
@@ -110,7 +110,7 @@ document.addEventListener("htmx:sse:error", (event) => {
 
 // The session ended: what is on the page stays, and a dialog asks to sign in again.
 const dialog = document.getElementById("signed-out");
-document.addEventListener("signed-out", () => { if (!dialog.open) dialog.showModal(); });
+document.addEventListener("signed-out", () => { if (dialog && !dialog.open) dialog.showModal(); });
 dialog?.querySelector("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const answer = await fetch("/login", {

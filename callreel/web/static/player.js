@@ -10,7 +10,7 @@ const SILENT_AFTER = 4_000;
 const TRIES = [250, 500, 1000, 2000, 4000];
 
 export const want = { playing: false, at: 0 };
-let now = null; // {call, audio, revision, sitting}
+let now = null; // {call, base, audio, revision, sitting}; base is what all its addresses begin with
 let root = null; // the element of the player
 let heard = []; // stretches since they were last told
 let here = null; // the stretch that grows
@@ -21,6 +21,8 @@ let failures = 0;
 let moved = 0;
 let pixel = -1;
 let zoom = 1;
+let over = false; // refused for good
+const leased = () => now.base.startsWith("/lease/");
 
 const clock = (seconds) => {
   const whole = Math.floor(seconds);
@@ -38,14 +40,14 @@ const csrf = () => document.querySelector("meta[name=csrf]").content;
 // Sound first, picture second: the click itself begins the sound, and htmx brings the waveform.
 export function play(call, audio, at = 0) {
   tell(true);
-  now = { call, audio, revision: Number(audio.split("/").pop()), sitting: sitting() };
+  now = { call, base: `/calls/${call}`, audio, revision: Number(audio.split("/").pop()), sitting: sitting() };
   want.playing = true;
   want.at = at;
   heard = []; here = null; loop = { from: null, to: null }; failures = 0; pixel = -1; root = null; zoom = 1;
   load();
   for (const row of document.querySelectorAll("tr.playing")) row.classList.remove("playing");
   document.querySelector(`tr[data-call="${CSS.escape(call)}"]`)?.classList.add("playing");
-  htmx.ajax("GET", `/calls/${call}/dock`, { target: "#dock", swap: "innerHTML" });
+  htmx.ajax("GET", `${now.base}/dock`, { target: "#dock", swap: "innerHTML" });
 }
 
 function load() {
@@ -61,7 +63,7 @@ function load() {
 
 export function bind(element) {
   root = element;
-  if (!now) now = { call: root.dataset.call, audio: root.dataset.audio, revision: Number(root.dataset.revision), sitting: sitting() };
+  if (!now) now = { call: root.dataset.call, base: root.dataset.base, audio: root.dataset.audio, revision: Number(root.dataset.revision), sitting: sitting() };
   // A mask may have come between the list and the dock: then its sound is another.
   if (root.dataset.audio !== now.audio) {
     now.audio = root.dataset.audio;
@@ -166,7 +168,7 @@ async function tell(last = false) {
   if (!told.length && last) return 0;
   const body = JSON.stringify({ sitting: now.sitting, revision: now.revision, heard: rounded(told), speed: sound.playbackRate });
   try {
-    const answer = await fetch(`/calls/${now.call}/heard`, {
+    const answer = await fetch(`${now.base}/heard`, {
       method: "POST", body, keepalive: last,
       headers: { "Content-Type": "application/json", "X-Csrf-Token": csrf(), "HX-Request-Type": "partial" },
     });
@@ -184,7 +186,7 @@ async function mayGoOn() {
   if (now?.call !== call) return status;
   if (status === 401) { stop(); document.dispatchEvent(new CustomEvent("signed-out")); }
   else if (status === 410) renew();
-  else if (status === 403 || status === 404 || status === 409 || status === 422) { stop(); say(root?.dataset.gone); }
+  else if (status === 403 || status === 404 || status === 409 || status === 422) { over = true; stop(); say(root?.dataset.gone); }
   return status;
 }
 
@@ -192,7 +194,7 @@ async function mayGoOn() {
 function renew() {
   sound.removeAttribute("src");
   sound.load();
-  if (dock) htmx.ajax("GET", `/calls/${now.call}/dock`, { target: "#dock", swap: "innerHTML" });
+  if (dock) htmx.ajax("GET", `${now.base}/dock`, { target: "#dock", swap: "innerHTML" });
   else location.reload();
 }
 
@@ -210,7 +212,8 @@ function say(words) {
 }
 
 setInterval(() => { if (now && sound.src && (want.playing || heard.length)) mayGoOn(); }, HEARD_EVERY);
-setInterval(() => { if (now && sound.src && !want.playing) mayGoOn(); }, 2 * HEARD_EVERY);
+// A link's lease ends where nothing is asked for: its player asks before it was ever played, too.
+setInterval(() => { if (now && !want.playing && (sound.src || (leased() && !over))) mayGoOn(); }, 2 * HEARD_EVERY);
 // Some browsers say nothing after a refused piece: the head stands still though it should move.
 setInterval(() => {
   if (want.playing && now && sound.src && performance.now() - moved > SILENT_AFTER && !sound.seeking) recover();
@@ -283,10 +286,11 @@ function zoomTo(factor) {
   if (zoom === 1) { strip.replaceChildren(); return; }
   const width = duration() / zoom;
   const from = Math.max(0, Math.min(want.at - width / 2, duration() - width));
-  htmx.ajax("GET", `/calls/${now.call}/wave?from=${from.toFixed(2)}&to=${(from + width).toFixed(2)}`, { target: strip, swap: "innerHTML" });
+  htmx.ajax("GET", `${now.base}/wave?from=${from.toFixed(2)}&to=${(from + width).toFixed(2)}`, { target: strip, swap: "innerHTML" });
 }
 
 function note() {
+  if (!part("[data-do=note]")) return;
   if (want.playing) toggle();
   const at = want.at.toFixed(2);
   for (const field of document.querySelectorAll("[data-note-at]")) field.value = at;
