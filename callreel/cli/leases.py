@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -35,8 +35,7 @@ def lease_list(data_dir: Path) -> None:
                 cells = (
                     lease.name,
                     listed.username,
-                    # It may hold what a terminal would take for a command.
-                    json.dumps(lease.label)[1:-1],
+                    lease.label,
                     lease.recording_id,
                     iso_instant(lease.created_at),
                     iso_instant(lease.seen_at),
@@ -63,7 +62,7 @@ def lease_revoke(data_dir: Path, lease: str) -> None:
             if recording_id is None:
                 raise NotFound(f"There is no lease {lease!r}, or it is over.")
             entry = audit.command_entry(system_clock(), "lease.revoke", recording_id)
-            audit.append(conn, entry)
+            audit.append(conn, replace(entry, detail={"lease": lease}))
         click.echo(f"{lease}: revoked.")
     finally:
         base.close()

@@ -15,17 +15,20 @@ import pytest
 from playwright.sync_api import Frame, Page, expect
 from sqlalchemy import select, update
 
+from callreel.access.identity import principal_of
 from callreel.bootstrap import system_clock
 from callreel.db import leases, users
 from callreel.db.people_schema import leases as lease_rows
 from callreel.db.people_schema import playbacks
 from callreel.db.people_schema import tickets as ticket_rows
 from callreel.flows.entry import SoundFile
+from callreel.flows.ticket import TicketOrder
 from callreel.model import UnixMillis
 from tests.pages.conftest import OpenWindow, Watched, keep_picture
 from tests.pages.test_login import entered, token_of
 from tests.pages.test_player import sound, wait_until_it_plays
 from tests.pages.town import LONG_S, PASSWORD, Town, open_town
+from tests.web.stage import make_certificate
 
 PIECE = {"Range": "bytes=0-99"}
 SITTING = "?sitting=p0123456789abcdef0123"
@@ -77,7 +80,7 @@ def kill_tickets(town: Town) -> None:
 
 
 def test_a_link_is_a_player_and_a_seek_long_after_it(window: OpenWindow, town: Town) -> None:
-    """The ticket has left the address bar and is long dead; sound goes on, and goes where it must."""
+    """The ticket has left the address bar and is long dead; a seek goes where it must."""
     page = window(None)
     url = link(town)
     page.goto(url)
@@ -447,6 +450,50 @@ def test_a_frame_on_another_origin_that_is_named(
             headers = httpx2.get(town.url + path, timeout=20).headers
             assert headers["x-frame-options"] == "DENY"
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        page.context.close()
+
+
+def test_a_frame_on_another_site_keeps_its_cookie_over_https(
+    window: OpenWindow, watched: Watched, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is partitioned: kept by this frame in that page, and no secret is in an address."""
+    folder = tmp_path_factory.mktemp("secure")
+    with (
+        embedder() as (port, framing),
+        open_town(
+            folder,
+            calls=20,
+            embed_origins=f"http://localhost:{port}",
+            certificate=make_certificate(folder),
+        ) as town,
+    ):
+        watched.hosts |= {f"localhost:{port}", f"127.0.0.1:{town.port}"}
+        watched.expected.append("favicon")
+        with town.serving.base.db.read() as conn:
+            user = users.by_name(conn, "marcus")
+        assert user is not None
+        issued = town.serving.web.tickets.issue(
+            principal_of(user, "basic"),
+            town.recording_of(town.calls["long"]),
+            TicketOrder("a frame"),
+            None,
+        )
+        page = window(None, ignore_https_errors=True)
+        framing.framed = issued.url
+        page.goto(f"http://localhost:{port}/")
+        page.frame_locator("iframe").locator("[data-player]").wait_for()
+        where = urlsplit(frame_of(page, town).url).path
+        assert len(where.split("/")[2]) == 16
+        (cookie,) = page.context.cookies()
+        assert cookie["name"] == "__Secure-callreel-lease"
+        assert (cookie["path"], cookie["sameSite"]) == (where, "None")
+        assert cookie["secure"]
+        assert cookie["httpOnly"]
+        assert cookie.get("partitionKey")
+        page.frame_locator("iframe").get_by_role("button", name="Play", exact=True).click()
+        frame_of(page, town).wait_for_function(
+            "() => document.getElementById('sound').currentTime > 0.5"
+        )
         page.context.close()
 
 

@@ -86,7 +86,7 @@ class Town:
     @property
     def url(self) -> str:
         """Of the web application."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.settings.server.public_base_url
 
     def import_call(self, name: str, **more: object) -> CallId:
         """A call comes in, as from a switch."""
@@ -157,6 +157,7 @@ def answering(town: Town, listening: socket.socket) -> Iterator[None]:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=1,
+        ssl_certfile=town.settings.server.tls_cert or None,
     )
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
@@ -178,14 +179,18 @@ def listen(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def open_town(folder: Path, calls: int = 200, embed_origins: str = "") -> Iterator[Town]:
-    """A town with so many calls of the last two days, and its server."""
+def open_town(
+    folder: Path, calls: int = 200, embed_origins: str = "", certificate: Path | None = None
+) -> Iterator[Town]:
+    """A town with so many calls of the last two days, and its server; by https with a certificate.
+
+    The file of the certificate holds its key too.
+    """
     with ExitStack() as stack:
         listening = stack.enter_context(listen())
         port = listening.getsockname()[1]
-        server = ServerSettings(
-            port=port, base_url=f"http://127.0.0.1:{port}", embed_origins=embed_origins
-        )
+        tls = "" if certificate is None else str(certificate)
+        server = ServerSettings(port=port, tls_cert=tls, tls_key=tls, embed_origins=embed_origins)
         settings = Settings(folder / "data", server)
         settings.data_dir.mkdir()
         create_key_file(settings.key_file)

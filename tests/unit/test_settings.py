@@ -59,6 +59,21 @@ def test_all_faults_are_shown_at_once_and_name_their_key(tmp_path: Path) -> None
         ({"tls_cert": "/dev/null"}, "both or neither"),
         ({"tls_cert": "/nowhere", "tls_key": "/dev/null"}, "cannot read /nowhere"),
         ({"max_streams": 0}, "1 or more"),
+        *(
+            ({"embed_origins": f"https://crm.example, {origin}"}, "server.embed_origins")
+            for origin in (
+                "*",
+                "crm.example",
+                "https://*.example",
+                "https://crm.example/",
+                "https://crm.example; script-src *",
+                "https://u@crm.example",
+                "'self'",
+                "data:",
+                "https://crm\n.example",
+                "https://crm.example https://x.example",
+            )
+        ),
     ],
 )
 def test_contradictions_are_refused(
@@ -114,3 +129,11 @@ def test_a_folder_for_schedules_is_named_from_the_root(tmp_path: Path) -> None:
         load_settings(tmp_path, {}, {"schedules": {"folder": "reports"}})
     own = load_settings(tmp_path, {}, {"mail": {"domains": " Example.org, ,b.example"}})
     assert own.mail.allowed_domains == {"example.org", "b.example"}
+
+
+def test_origins_that_may_frame_are_a_list(tmp_path: Path) -> None:
+    """Joined by commas, with blanks or without."""
+    given = " https://crm.example,http://localhost:8090 ,"
+    loaded = load_settings(tmp_path, {}, {"server": {"embed_origins": given}})
+    assert loaded.server.allowed_frames == ("https://crm.example", "http://localhost:8090")
+    assert load_settings(tmp_path, {}).server.allowed_frames == ()

@@ -79,6 +79,10 @@ TOKEN = "AWtleTEAAAGiB2Vw-_" * 8
     [
         (f"/v/{TOKEN}", "/v/[token]"),
         ("/v/short", "/v/[token]"),
+        ("/p/AbCdEfGhIjKlMnOpQrStUv", "/p/[token]"),
+        ("/p/cut", "/p/[token]"),
+        ("/lease/AbCdEfGhIjKlMnOpQrStUv/audio/3", "/lease/[token]/audio/3"),
+        ("/lease/0123456789abcdef/heard", "/lease/0123456789abcdef/heard"),
         (f"/V/{TOKEN}", "/V/[token]"),
         (f"//v/{TOKEN}", "//v/[token]"),
         (f"/elsewhere/{TOKEN}/x", "/elsewhere/[token]/x"),
