@@ -190,10 +190,12 @@ class Leases:
         with self._db.read() as conn:
             lease, principal, recording = _open(conn, hashed(secret), now)
             scope = scope_for(principal, Action.HEAR)
-            call_id = calls.calls_of(conn, scope, recording.id)[0].id
+            of_it = calls.calls_of(conn, scope, recording.id)
+        if not of_it:
+            raise Forbidden(OVER)
         if now - lease.seen_at >= SEEN_EVERY_MS:
             self._touch(lease.id, now)
-        return OpenLease(lease, principal, recording, call_id, _csrf_of(secret))
+        return OpenLease(lease, principal, recording, of_it[0].id, _csrf_of(secret))
 
     def _touch(self, lease_id: str, now: UnixMillis) -> None:
         try:
