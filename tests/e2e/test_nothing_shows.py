@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -28,10 +28,30 @@ from callreel.bootstrap import DatabaseUsers
 from callreel.db import users
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.export import ExportOrder
+from callreel.flows.jobs import Jobs
+from callreel.flows.lease import Leases
+from callreel.flows.listen import Listening
 from callreel.flows.manifest import Manifest
-from callreel.model import AudioSpec, OutputChannels, Party, RecordingId, Role, Span
+from callreel.flows.noting import Noting
+from callreel.flows.reports import Reports
+from callreel.flows.schedules import Schedules
+from callreel.flows.sessions import Sessions
+from callreel.flows.ticket import Tickets
+from callreel.flows.views import SavedViews
+from callreel.flows.visitors import Visitors
+from callreel.model import (
+    AudioSpec,
+    OutputChannels,
+    Party,
+    RecordingId,
+    Role,
+    Span,
+    UnixMillis,
+)
 from callreel.spans import Mask, mask_on_frames
 from callreel.web.app import EchoParts, WebParts, build_echo, build_web
+from callreel.web.pages.site import PageParts
+from callreel.web.session import CookieRules
 from tests.audio.test_codec_memory import LOSSY, PREDICTING
 from tests.audio.test_codec_memory import twins as packet_twins
 from tests.counts import FULL, Shown
@@ -66,18 +86,7 @@ def twins(tmp_path: Path) -> Iterator[tuple[Twin, Twin]]:
             with house.db.write() as conn:
                 hashed = hash_password(PASSWORD)
                 users.add_user(conn, "ann", Role.SUPERVISOR, hashed, ALL, START)
-            web = build_web(
-                WebParts(
-                    Verifier(DatabaseUsers(house.db)),
-                    house.issue,
-                    house.browse,
-                    house.signals,
-                    house.masking,
-                    house.settling,
-                    house.peaks,
-                    lambda: True,
-                )
-            )
+            web = build_web(web_parts(house))
             echo = build_echo(EchoParts(house.deliver, lambda: True))
             made.append(
                 Twin(
@@ -89,6 +98,44 @@ def twins(tmp_path: Path) -> Iterator[tuple[Twin, Twin]]:
             made[-1].web.auth = ("ann", PASSWORD)
         # Ids of users are drawn: they would tell the twins apart for another reason.
         yield made[0], made[1]
+
+
+def web_parts(house: House) -> WebParts:
+    """The web application over a house; of the pages, what links open."""
+
+    def clock() -> UnixMillis:
+        return house.now
+
+    verifier = Verifier(DatabaseUsers(house.db))
+    listening = Listening(house.db, house.sound, clock, on_audit_failure=house.lost.append)
+    pages = PageParts(
+        sessions=Sessions(house.db, verifier, clock),
+        visitors=Visitors(house.db),
+        browse=house.browse,
+        listening=listening,
+        leases=Leases(house.db, house.sound, listening, clock),
+        peaks=house.peaks,
+        masking=house.masking,
+        noting=Noting(house.db, clock),
+        views=cast("SavedViews", None),
+        jobs=cast("Jobs", None),
+        schedules=cast("Schedules", None),
+        reports=cast("Reports", None),
+        clock=clock,
+    )
+    return WebParts(
+        verifier=verifier,
+        issue=house.issue,
+        tickets=Tickets(house.db, house.sound, clock, "http://callreel.example"),
+        browse=house.browse,
+        signals=house.signals,
+        masking=house.masking,
+        settling=house.settling,
+        peaks=house.peaks,
+        pages=pages,
+        cookie=CookieRules(secure=False),
+        is_ready=lambda: True,
+    )
 
 
 class SameChance:
@@ -222,10 +269,33 @@ def doors(
             answers.append(seen(echo.get(path, headers={"Range": asked})))
             answers.append(seen(echo.get(path, headers={"Range": asked, "If-Range": tag})))
         answers.append(seen(echo.get(path, headers={"If-None-Match": tag})))
+    answers += linked(web, recording, draw)
     with twin.house.db.read() as conn:
         rows = conn.exec_driver_sql("SELECT * FROM calls ORDER BY id LIMIT 99").all()
     answers.append((0, [], repr(rows).encode()))
     return answers + exported(twin, recording, draw)
+
+
+def linked(
+    web: TestClient, recording: str, draw: random.Random
+) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    """What the link of an integrator opens: waveform, sound by the piece, files."""
+    about = f"/api/v1/recordings/{recording}"
+    issued = web.post(f"{about}/tickets", json={"label": "somebody", "download": True})
+    opened = web.get(urlsplit(issued.json()["url"]).path, follow_redirects=False)
+    base = opened.headers["location"].rstrip("/")
+    answers = [seen(issued), seen(opened), seen(web.get(f"{base}/wave"))]
+    revision = web.get(f"{about}/spans").json()["mask_revision"]
+    audio = f"{base}/audio/{revision}?sitting=p{recording[1:21]}"
+    whole = web.get(audio)
+    assert whole.status_code == 200
+    answers.append(seen(whole))
+    for _ in range(4):
+        first = draw.randrange(len(whole.content))
+        asked = {"Range": f"bytes={first}-{draw.choice(['', first + 99])}"}
+        answers.append(seen(web.get(audio, headers=asked)))
+    answers.append(seen(web.get(f"{base}/download?format={draw.choice(FORMATS)}")))
+    return answers
 
 
 def exported(
