@@ -11,7 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from callreel.audio import flac
 from callreel.audio.codecs import CODECS, memory_frames
+from callreel.audio.decoders import opus_packets
 from callreel.audio.decoders.g722 import require_g722
 from callreel.audio.decoders.sndfile import SndfileDecoder, Undecodable
 from callreel.audio.limits import ProbeLimits
@@ -99,6 +101,7 @@ def verify(reader: ByteReader, facts: SourceFacts, limits: ProbeLimits) -> Sourc
         _require_short(replace(facts, frames=layout.blocks * first.frames), reader.size, limits)
         if layout.junk_bytes:
             repairs.append(f"passed over {layout.junk_bytes} bytes that are no MP3 frames")
+    facts = _cut(reader, facts, repairs)
     decoder = SndfileDecoder(reader, facts)
     decoder.close()
     facts = replace(facts, rate_hz=decoder.rate_hz, channels=decoder.channels)
@@ -123,6 +126,26 @@ def verify(reader: ByteReader, facts: SourceFacts, limits: ProbeLimits) -> Sourc
         memory_frames=facts.memory_frames or memory_frames(facts.codec, facts.rate_hz),
         repaired="; ".join(repairs) or None,
     )
+
+
+_WHOLE = {"flac": flac.whole_bytes, "opus": opus_packets.whole_bytes}
+"""By codec: how far a stream is whole. Behind a fault a decoder goes on, and what it gives there
+may be at one position or another (FLAC), or remember what was to be withheld (Opus)."""
+
+
+def _cut(reader: ByteReader, facts: SourceFacts, repairs: list[str]) -> SourceFacts:
+    """Leave out what is behind the first fault of a stream, and say so."""
+    whole = _WHOLE.get(facts.codec)
+    data_size = facts.data_size if whole is None else whole(reader, facts.data_offset)
+    if data_size >= facts.data_size:
+        return facts
+    if not data_size:
+        shown = CODECS[facts.codec].shown
+        raise Unplayable(
+            f"The {shown} sound in the file cannot be decoded: it lacks its beginning."
+        )
+    repairs.append(f"left out what is behind a fault {data_size} bytes into it")
+    return replace(facts, data_size=data_size)
 
 
 def require_sane(facts: SourceFacts, size_bytes: int, limits: ProbeLimits) -> None:

@@ -33,6 +33,8 @@ STATUS = {
     "RecordingDeleted": 410,
     "TokenExpired": 410,
     "TokenUsed": 410,
+    "TicketExpired": 410,
+    "TicketUsed": 410,
     "RangeNotSatisfiable": 416,
     "Unplayable": 422,
     "TooManyRequests": 429,

@@ -116,8 +116,8 @@ class _Packet:
 class OpusWithheld:
     """An Ogg Opus file of which the packets that begin in some intervals are lost ones.
 
-    A stream that is damaged, or of a kind that ``audio/sniff.py`` lets pass but nobody makes, is
-    left as it is from there on: where its packets come out cannot be said then.
+    What is behind a fault it cannot follow, and decoders are not given: ``whole_bytes`` says how
+    far a stream is whole, and a probe cuts it there.
 
     Args:
         reader: The file.
@@ -176,6 +176,26 @@ class OpusWithheld:
         for page in changed.values():
             page.rewrite()
         return list(changed.values())
+
+
+def whole_bytes(reader: ByteReader, offset: int) -> int:
+    """Bytes of a stream in front of the first fault; all of it where there is none.
+
+    A fault is whatever the packets cannot be followed over: a page that is damaged, missing or of
+    another stream, bytes between pages, a packet without sound, pages behind the last.
+
+    Args:
+        reader: The file.
+        offset: Where the stream begins.
+    """
+    end, number = offset, 0
+    for page, packets in _pages_with_packets(_Ahead(reader), offset):
+        for packet in packets:
+            number += 1
+            if number > _HEADER_PACKETS and not packet_samples(packet.head):
+                return end - offset
+        end = page.offset + len(page.data)
+    return end - offset
 
 
 class _Ahead:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from callreel.audio import flac as flac_stream
 from callreel.audio.limits import ProbeLimits
 from callreel.audio.probe_child import receive, send, serve
 from callreel.audio.prober import Prober
@@ -40,7 +41,15 @@ def bomb(minutes: int) -> bytes:
     start = bytearray(minute[:head])
     start[21] &= 0xF0
     start[22:26] = bytes(4)
-    return bytes(start) + minute[head:] * minutes
+    # The first frame again and again, each with the number that it would have.
+    before, rest = minute[head : head + 4], minute[head + 6 :]
+    body = rest[: rest.index(before[:2]) - 2]
+    frames = []
+    for number in range(minutes * 60 * 48000 // 4096):
+        header = before + chr(number).encode("utf-8", "surrogatepass")
+        frame = header + bytes([flac_stream._crc8(header)]) + body
+        frames.append(frame + flac_stream._crc16(frame).to_bytes(2, "big"))
+    return bytes(start) + b"".join(frames)
 
 
 def child_of(prober: Prober) -> int:
