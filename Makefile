@@ -6,7 +6,7 @@ DATA ?= ./demo-data
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run vendor bench-pages test test-full check fix bench docs lock clean
+.PHONY: help run translations vendor bench-pages test test-full check fix bench docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,6 +52,9 @@ vendor: ## fetch anew what the pages carry of others (needs npm)
 bench-pages: $(VENV)/.test-programs ## measure the pages in a real browser, with 200 calls and with a million
 	$(BIN)/python -m benchmarks.pages
 	$(BIN)/python -m benchmarks.pages --calls 1000000
+
+translations: $(VENV)/.installed-dev ## bring callreel/web/locale up to date with what the pages say
+	$(BIN)/python -m tools.translations
 
 docs: $(VENV)/.installed-dev ## check the links of the documents
 	$(BIN)/python -m tools.check_links

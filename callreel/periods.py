@@ -13,22 +13,31 @@ from zoneinfo import ZoneInfo
 
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
+from callreel.wording import to_translate
 
 MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
+    to_translate("January"),
+    to_translate("February"),
+    to_translate("March"),
+    to_translate("April"),
+    to_translate("May"),
+    to_translate("June"),
+    to_translate("July"),
+    to_translate("August"),
+    to_translate("September"),
+    to_translate("October"),
+    to_translate("November"),
+    to_translate("December"),
 )
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = (
+    to_translate("Monday"),
+    to_translate("Tuesday"),
+    to_translate("Wednesday"),
+    to_translate("Thursday"),
+    to_translate("Friday"),
+    to_translate("Saturday"),
+    to_translate("Sunday"),
+)
 
 FORMS = (
     "today, yesterday, 7d (any number of days), this-week, last-week, this-month, last-month, "

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, false, or_, select, true
 from callreel.db.schema import directory_users, groups, sites
 from callreel.errors import BadRequest
 from callreel.model import Scope
+from callreel.wording import joined, to_translate, worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,9 @@ def timezones(conn: Connection, scope: Scope) -> frozenset[str]:
 def words(conn: Connection, scope: Scope) -> str:
     """A scope in words."""
     if scope.everything:
-        return "everything"
-    named = [
-        f"site {name}"
+        return to_translate("everything")
+    named: list[str] = [
+        worded("site %(name)s", name=name)
         for name in conn.execute(
             select(sites.c.name)
             .where(sites.c.id.in_(sorted(scope.site_ids)))
@@ -125,8 +126,8 @@ def words(conn: Connection, scope: Scope) -> str:
         .where(groups.c.id.in_(sorted(scope.group_ids)))
         .order_by(sites.c.name, groups.c.name)
     )
-    named += [f"group {row.name}/{row.group_name}" for row in rows]
-    return ", ".join(named) or "nothing"
+    named += [worded("group %(name)s", name=f"{row.name}/{row.group_name}") for row in rows]
+    return joined(named) if named else to_translate("nothing")
 
 
 def _site_within(scope: Scope) -> ColumnElement[bool]:

@@ -9,8 +9,9 @@ from callreel.db import calls, changes, listing, notes, places, playbacks, searc
 from callreel.db.database import Database
 from callreel.errors import NotFound
 from callreel.model import Call, CallId, Principal, RecordingId, UnixMillis
+from callreel.wording import to_translate
 
-NO_SUCH_CALL = "There is no such call, or it is not within your sight."
+NO_SUCH_CALL = to_translate("There is no such call, or it is not within your sight.")
 
 
 @dataclass(frozen=True, slots=True)

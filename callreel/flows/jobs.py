@@ -17,6 +17,7 @@ from callreel.db.jobs import Job, JobState
 from callreel.errors import BadRequest, Forbidden, Gone, NotFound, NotReady, TooManyRequests
 from callreel.flows.making import Kind, Parameters, covers, require_scope
 from callreel.model import Clock, Principal
+from callreel.wording import to_translate
 
 MAX_OPEN = 5
 """Jobs of one user that wait or run."""
@@ -108,7 +109,7 @@ class Jobs:
         with self._db.read() as conn:
             job = jobs.find(conn, job_id)
         if job is None or job.web_user_id != principal.web_user_id:
-            raise NotFound("There is no such job.")
+            raise NotFound(to_translate("There is no such job."))
         return job
 
     def cancel(self, principal: Principal, job_id: str) -> Job:

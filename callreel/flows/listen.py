@@ -38,10 +38,11 @@ from callreel.model import (
     Recording,
     UnixMillis,
 )
+from callreel.wording import to_translate
 
 SPEC = AudioSpec("wav")
 """Exact in length, and an offset is a sample: a player seeks in it without asking twice."""
-NOT_YOURS = "There is no such call with a recording, or it is not yours to play."
+NOT_YOURS = to_translate("There is no such call with a recording, or it is not yours to play.")
 _SITTING = re.compile(r"p[0-9a-z]{16,32}")
 _MOST_STRETCHES = 200
 _MOST_S = 1e6

@@ -29,6 +29,7 @@ from callreel.flows.acts import (
     require_unchanged,
 )
 from callreel.model import Clock, Principal, Role, Scope, WebUser, WebUserId
+from callreel.wording import to_translate
 
 MAX_LABEL_CHARS = 128
 
@@ -274,14 +275,14 @@ class People:
         act = Act(who, self._clock(), address)
         verified = self._verifier.basic(who.username, old, address)
         if verified.web_user_id != who.web_user_id:
-            raise Unauthenticated("The user name or the password is wrong.")
+            raise Unauthenticated(to_translate("The user name or the password is wrong."))
         if new == old:
             raise BadRequest("password: is the old one.")
         _, hashed = _hashed(new)
         with self._db.write() as conn:
             stored = users.by_id(conn, who.web_user_id)
             if stored is None or stored.disabled:
-                raise Unauthenticated("The user name or the password is wrong.")
+                raise Unauthenticated(to_translate("The user name or the password is wrong."))
             self._set_password(conn, act, stored, hashed, own=True)
 
     @staticmethod

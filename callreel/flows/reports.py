@@ -19,10 +19,11 @@ from callreel.db.reports import Chosen
 from callreel.db.search import CallFilter
 from callreel.documents.tables import Table
 from callreel.errors import BadRequest, NotFound
-from callreel.flows.report_kinds import masking, people, times
+from callreel.flows.report_kinds import lines, masking, people, times
 from callreel.flows.report_kinds.shape import (
     CALLS,
     DAY_MS,
+    DIRECTIONS,
     LIMIT,
     PLACES,
     TARGET,
@@ -34,6 +35,7 @@ from callreel.flows.report_kinds.shape import (
 )
 from callreel.model import Clock, Direction, Principal, Scope
 from callreel.periods import parse_period
+from callreel.wording import joined, to_translate, worded
 
 LIMIT_S = 60.0
 """Where nobody says otherwise. Source: threats.md T36."""
@@ -67,7 +69,7 @@ KINDS: tuple[Kind, ...] = (
         "busy-channels",
         "Busy channels",
         "The most lines to the outside in use at once, by hour, or by day of more than eight days.",
-        times.busy_lines,
+        lines.busy_lines,
         CALLS,
     ),
     Kind("agents", "Agents", "Calls and talk of each person.", people.agents, CALLS),
@@ -212,12 +214,12 @@ class Reports:
         if "dir" in asked:
             direction = _direction(asked["dir"])
             base["dir"] = direction.value
-            filters.append(f"direction {direction.value}")
+            filters.append(worded("direction %(name)s", name=DIRECTIONS[direction]))
         wanted = CallFilter(direction=direction)
         facts = (
-            ("Period", period.words),
-            ("Scope", named.words(conn, scope)),
-            ("Filters", ", ".join(filters) or "none"),
+            (to_translate("Period"), period.words),
+            (to_translate("Scope"), named.words(conn, scope)),
+            (to_translate("Filters"), joined(filters) if filters else to_translate("none")),
         )
         return Question(
             period=period,
@@ -243,23 +245,23 @@ class _Narrowed:
 
 def _narrowed(conn: Connection, scope: Scope, asked: Mapping[str, str]) -> _Narrowed:
     link: dict[str, str | int] = {}
-    filters = []
+    filters: list[str] = []
     user_ids = None
     if "site" in asked:
         site = named.find_site(conn, scope, asked["site"])
         scope = named.within_site(conn, scope, site.id)
         link["site"] = site.id
-        filters.append(f"site {site.name}")
+        filters.append(worded("site %(name)s", name=site.name))
     if "group" in asked:
         group = named.find_group(conn, scope, asked["group"])
         scope = Scope(group_ids=frozenset({group.id}))
         link["grp"] = group.id
-        filters.append(f"group {group.name}")
+        filters.append(worded("group %(name)s", name=group.name))
     if "agent" in asked:
         user = named.find_user(conn, scope, asked["agent"])
         user_ids = frozenset({user.id})
         link |= {"site": user.site_id, "ext": user.extension}
-        filters.append(f"agent {user.name}")
+        filters.append(worded("agent %(name)s", name=user.name))
     return _Narrowed(scope, user_ids, link, tuple(filters))
 
 

@@ -17,6 +17,7 @@ from callreel.db import audit, sessions, users
 from callreel.db.database import Database
 from callreel.errors import Forbidden, Unauthenticated, Unavailable
 from callreel.model import Clock, Principal, UnixMillis
+from callreel.wording import to_translate
 
 ENDED = "You are not signed in, or your session ended."
 _LONGEST = 128
@@ -59,7 +60,7 @@ class Sessions:
         with self._db.write() as conn:
             user = users.by_id(conn, principal.web_user_id)
             if user is None or user.disabled:
-                raise Unauthenticated("The user name or the password is wrong.")
+                raise Unauthenticated(to_translate("The user name or the password is wrong."))
             if before is not None:
                 sessions.end(conn, _hashed(before))
             sessions.add(conn, _hashed(secret), user, address, self._clock())

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
 from callreel.periods import WEEKDAYS, instant_of, local
+from callreel.wording import Wording, worded
 
 Every = Literal["daily", "weekly", "monthly"]
 _DAY = timedelta(days=1)
@@ -82,14 +83,20 @@ def latest_until(when: When, first: UnixMillis, now: UnixMillis) -> UnixMillis:
     return found
 
 
-def in_words(when: When) -> str:
+def in_words(when: When) -> Wording:
     """A timetable for people."""
-    at = f"at {when.minute // 60:02}:{when.minute % 60:02} ({when.zone})"
+    time = f"{when.minute // 60:02}:{when.minute % 60:02}"
     if when.every == "weekly" and when.day is not None:
-        return f"every {WEEKDAYS[when.day]} {at}"
+        day = WEEKDAYS[when.day]
+        return worded("every %(day)s at %(time)s (%(zone)s)", day=day, time=time, zone=when.zone)
     if when.every == "monthly":
-        return f"on day {when.day} of every month {at}"
-    return f"every day {at}"
+        return worded(
+            "on day %(day)s of every month at %(time)s (%(zone)s)",
+            day=str(when.day),
+            time=time,
+            zone=when.zone,
+        )
+    return worded("every day at %(time)s (%(zone)s)", time=time, zone=when.zone)
 
 
 def _runs_on(when: When, day: date) -> bool:

@@ -7,6 +7,7 @@ from callreel.db.database import Database
 from callreel.db.saved_views import Audience, SavedView
 from callreel.errors import BadRequest, Forbidden, NotFound
 from callreel.model import Clock, Principal, Role
+from callreel.wording import to_translate
 
 MOST_CHARS = 60
 MOST_OWN = 50
@@ -33,7 +34,7 @@ class SavedViews:
         for view in self.seen(principal):
             if view.id == view_id:
                 return view
-        raise NotFound("There is no such view, or it is not shared with you.")
+        raise NotFound(to_translate("There is no such view, or it is not shared with you."))
 
     def save(
         self, principal: Principal, name: str, query: str, audience: str, address: str | None

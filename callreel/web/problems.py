@@ -24,6 +24,7 @@ from callreel.errors import (
     Unavailable,
     Unplayable,
 )
+from callreel.wording import to_translate
 
 log = structlog.get_logger("callreel.web")
 
@@ -31,17 +32,17 @@ REALM = 'Basic realm="Callreel", charset="UTF-8"'
 """Basic and nothing else, or a .NET client asks for a scheme that we do not have."""
 
 STATUS: tuple[tuple[type[CallreelError], int, str], ...] = (
-    (BadRequest, 400, "Bad request"),
-    (Unauthenticated, 401, "Authentication required"),
-    (Forbidden, 403, "Forbidden"),
-    (NotFound, 404, "Not found"),
-    (NotReady, 409, "Not ready yet"),
-    (Conflict, 409, "Conflict"),
-    (Gone, 410, "Gone"),
-    (RangeNotSatisfiable, 416, "Range not satisfiable"),
-    (Unplayable, 422, "Unplayable recording"),
-    (TooManyRequests, 429, "Too many requests"),
-    (Unavailable, 503, "Not available now"),
+    (BadRequest, 400, to_translate("Bad request")),
+    (Unauthenticated, 401, to_translate("Authentication required")),
+    (Forbidden, 403, to_translate("Forbidden")),
+    (NotFound, 404, to_translate("Not found")),
+    (NotReady, 409, to_translate("Not ready yet")),
+    (Conflict, 409, to_translate("Conflict")),
+    (Gone, 410, to_translate("Gone")),
+    (RangeNotSatisfiable, 416, to_translate("Range not satisfiable")),
+    (Unplayable, 422, to_translate("Unplayable recording")),
+    (TooManyRequests, 429, to_translate("Too many requests")),
+    (Unavailable, 503, to_translate("Not available now")),
 )
 """First match wins; what is missing here is a 500. Source: contract.md 2.7 and 3.2."""
 
@@ -54,7 +55,7 @@ def status_of(error: CallreelError) -> tuple[int, str]:
     for kind, status, title in STATUS:
         if isinstance(error, kind):
             return status, title
-    return 500, "Internal error"
+    return 500, to_translate("Internal error")
 
 
 def plain(error: CallreelError) -> Response:

@@ -16,8 +16,8 @@ from callreel.db.database import Database
 from callreel.db.schema import spans
 from callreel.errors import BadRequest, NotFound
 from callreel.flows.report_kinds import shape
+from callreel.flows.report_kinds.lines import peaks
 from callreel.flows.report_kinds.shape import percentile
-from callreel.flows.report_kinds.times import peaks
 from callreel.flows.reports import KINDS, Reports
 from callreel.model import RecordingId, Role, Scope, Span, SpanSource, UnixMillis
 from callreel.periods import local, parse_period, recurring

@@ -16,11 +16,12 @@ from callreel.documents.tables import Column
 from callreel.flows.report_kinds.shape import (
     DAY_MS,
     MAX_ROWS,
+    TOTAL,
     Content,
     Link,
     Question,
     Row,
-    counted,
+    calls_in_all,
     linked,
     seconds,
     share,
@@ -28,6 +29,7 @@ from callreel.flows.report_kinds.shape import (
 )
 from callreel.model import Call, Span
 from callreel.periods import local, start_of_day
+from callreel.wording import counted, joined, to_translate, worded
 
 _WEEKS = (
     Column("week", "Week from", "text"),
@@ -68,8 +70,12 @@ def masking(conn: Connection, asked: Question) -> Content:
     return Content(
         _WEEKS,
         rows,
-        _week_row("Total", sums, masked_ms.total(), asked.base),
-        f"{counted(masked.total(), 'masked call')}, {told} of sound masked",
+        _week_row(TOTAL, sums, masked_ms.total(), asked.base),
+        worded(
+            "%(calls)s, %(time)s of sound masked",
+            calls=counted(masked.total(), "%(num)s masked call", "%(num)s masked calls"),
+            time=told,
+        ),
         charts.stacked_bars(
             "Masked calls by week",
             [f"{week:%d %b}" for week in weeks],
@@ -134,16 +140,21 @@ _EXCEPTIONS = (
 _STATES = frozenset({unsettled.SignalState.UNPAIRED, unsettled.SignalState.ORPHAN})
 
 
+_SIGNALS = {
+    ("orphan", True): to_translate("mute on that belongs to no call"),
+    ("orphan", False): to_translate("mute off that belongs to no call"),
+    ("unpaired", True): to_translate("mute on without its partner"),
+    ("unpaired", False): to_translate("mute off without its partner"),
+}
+
+
 def exceptions(conn: Connection, asked: Question) -> Content:
     """What a person should look at: signals without partner or call, proposed masks."""
     rows = []
     counts: Counter[str] = Counter()
     for signal in _signals(conn, asked):
-        said = "mute on" if signal.mute else "mute off"
-        if signal.state is unsettled.SignalState.ORPHAN:
-            name, what = "orphan", f"{said} that belongs to no call"
-        else:
-            name, what = "unpaired", f"{said} without its partner"
+        name = "orphan" if signal.state is unsettled.SignalState.ORPHAN else "unpaired"
+        what = _SIGNALS[name, signal.mute]
         counts[name] += 1
         links: dict[str, Link] = {"call": {"call": signal.call_id}} if signal.call_id else {}
         about = f"{signal.objtype} {signal.objid}"
@@ -153,8 +164,8 @@ def exceptions(conn: Connection, asked: Question) -> Content:
         if len(rows) >= MAX_ROWS:
             raise too_long()
         counts["proposed"] += 1
-        about = f"{call.from_number} to {call.to_number}"
-        cells = (call.started_at, "proposed mask", about, call.id, 1)
+        about = worded("%(number)s to %(other)s", number=call.from_number, other=call.to_number)
+        cells = (call.started_at, to_translate("proposed mask"), about, call.id, 1)
         rows.append(Row(cells, {"call": {"call": call.id}}))
     rows.sort(key=lambda row: (-int(row.cells[0] or 0), str(row.cells[3])))
     names = (
@@ -167,9 +178,12 @@ def exceptions(conn: Connection, asked: Question) -> Content:
         _EXCEPTIONS,
         rows,
         None,
-        f"{counted(counts['unpaired'], 'signal')} without partner, "
-        f"{counts['orphan']:,} without call, "
-        f"{counted(counts['proposed'], 'call')} with proposed masks",
+        worded(
+            "%(signals)s without partner, %(orphans)s without call, %(calls)s with proposed masks",
+            signals=counted(counts["unpaired"], "%(num)s signal", "%(num)s signals"),
+            orphans=counts["orphan"],
+            calls=calls_in_all(counts["proposed"]),
+        ),
         charts.ranked_bars("What waits for a person", bars, "masked"),
     )
 
@@ -227,22 +241,28 @@ def playback(conn: Connection, asked: Question) -> Content:
         charts.Ranked(name, count, f"{count:,}")
         for name, count in sorted(by_user.items(), key=lambda one: (-one[1], one[0]))[:20]
     ]
-    times = counted(len(rows), "time")
     return Content(
         _LISTENED,
         rows,
         None,
-        f"Recordings were played {times} by {counted(len(by_user), 'user')}",
+        worded(
+            "Recordings were played %(times)s by %(users)s",
+            times=counted(len(rows), "%(num)s time", "%(num)s times"),
+            users=counted(len(by_user), "%(num)s user", "%(num)s users"),
+        ),
         charts.ranked_bars("Times played, by user", bars),
     )
 
 
 def _listened(each: listened.ListenedCall) -> Row:
     it, call = each.listening, each.call
-    heard = "not known"
+    heard: str = to_translate("not known")
     if it.heard is not None:
-        heard = ", ".join(f"{length(start)} to {length(end)}" for start, end in it.heard)
-        heard = heard or "nothing told"
+        stretches = [
+            worded("%(begin)s to %(end)s", begin=length(start), end=length(end))
+            for start, end in it.heard
+        ]
+        heard = joined(stretches) if stretches else to_translate("nothing told")
     cells = (
         it.at,
         each.username,

@@ -14,18 +14,24 @@ from callreel.documents.cells import Cell
 from callreel.documents.shown import length
 from callreel.documents.tables import Column
 from callreel.flows.report_kinds.shape import (
+    DIRECTIONS,
+    NO_CALLS,
+    TOTAL,
     Content,
     Link,
     Question,
     Row,
-    counted,
+    calls_in_all,
     linked,
     seconds,
+    talk_in_all,
 )
 from callreel.model import Direction, Disposition
+from callreel.wording import to_translate, worded
 
 _CHARTED = 20
-_NOBODY = "(nobody known)"
+_WITHHELD = to_translate("(withheld)")
+_NOBODY = to_translate("(nobody known)")
 _NUMBERS = (
     Column("calls", "Calls", "count"),
     Column("inbound", "In", "count"),
@@ -118,7 +124,7 @@ def _agent(each: reports.UserTally) -> tuple[_Names, dict[str, str | int]]:
 
 def _group(each: reports.UserTally) -> tuple[_Names, dict[str, str | int]]:
     if each.group_id is None:
-        return ("(no group)", each.site), {}
+        return (to_translate("(no group)"), each.site), {}
     return (each.group, each.site), {"grp": each.group_id}
 
 
@@ -148,8 +154,8 @@ def _ranked(
     return Content(
         columns,
         rows,
-        Row(("Total", *blank, *total.cells()), _links(asked.base)),
-        f"{counted(total.calls, 'call')}, {length(seconds(total.talk_ms))} of talk",
+        Row((TOTAL, *blank, *total.cells()), _links(asked.base)),
+        talk_in_all(total.calls, total.talk_ms),
         charts.ranked_bars(title, bars, "out"),
     )
 
@@ -176,7 +182,7 @@ def top_calls(conn: Connection, asked: Question) -> Content:
             each.started_at,
             seconds(each.talk_ms),
             seconds(each.length_ms),
-            each.direction.value,
+            DIRECTIONS[each.direction],
             each.from_number,
             each.to_number,
             each.agent,
@@ -196,7 +202,7 @@ def top_calls(conn: Connection, asked: Question) -> Content:
         _LONGEST,
         rows,
         None,
-        "No calls" if told is None else f"The longest: {told} of talk",
+        NO_CALLS if told is None else worded("The longest: %(time)s of talk", time=told),
         charts.ranked_bars("The longest calls", bars),
     )
 
@@ -216,7 +222,7 @@ def top_numbers(conn: Connection, asked: Question) -> Content:
     found = reports.numbers(conn, asked.chosen, asked.limit)
     rows = []
     for each in found:
-        name = each.number or "(withheld)"
+        name = each.number or _WITHHELD
         cells = (
             name,
             each.calls,
@@ -227,14 +233,20 @@ def top_numbers(conn: Connection, asked: Question) -> Content:
         )
         rows.append(Row(cells, _links_of_number(asked.base, each.number)))
     bars = [
-        charts.Ranked(each.number or "(withheld)", each.calls, f"{each.calls:,}")
+        charts.Ranked(each.number or _WITHHELD, each.calls, f"{each.calls:,}")
         for each in found[:_CHARTED]
     ]
     return Content(
         _OUTSIDE,
         rows,
         None,
-        f"Most often: {bars[0].label}, {counted(found[0].calls, 'call')}" if found else "No calls",
+        worded(
+            "Most often: %(number)s, %(calls)s",
+            number=bars[0].label,
+            calls=calls_in_all(found[0].calls),
+        )
+        if found
+        else NO_CALLS,
         charts.ranked_bars("Numbers with most calls", bars),
     )
 

@@ -12,11 +12,21 @@ from sqlalchemy import Connection
 from callreel.access.policy import Action
 from callreel.db.reports import Chosen
 from callreel.documents.cells import Cell
+from callreel.documents.shown import length
 from callreel.documents.tables import Column, Table
 from callreel.errors import BadRequest
-from callreel.model import UnixMillis
+from callreel.model import Direction, UnixMillis
 from callreel.periods import Period
+from callreel.wording import Wording, counted, to_translate, worded
 
+TOTAL = to_translate("Total")
+NO_CALLS = to_translate("No calls")
+DIRECTIONS = {
+    Direction.INBOUND: to_translate("inbound"),
+    Direction.OUTBOUND: to_translate("outbound"),
+    Direction.INTERNAL: to_translate("internal"),
+    Direction.UNKNOWN: to_translate("unknown"),
+}
 MAX_ROWS = 10_000
 """Of one report. Source: threats.md T36."""
 HOUR_MS = 3_600_000
@@ -195,9 +205,15 @@ def seconds(millis: int) -> float:
     return millis / 1000
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number and what it counts: ``1 call``, ``1,200 calls``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def calls_in_all(number: int) -> Wording:
+    """``1 call``, ``1,200 calls``."""
+    return counted(number, "%(num)s call", "%(num)s calls")
+
+
+def talk_in_all(calls: int, talk_ms: int) -> Wording:
+    """How many calls, and how much talk."""
+    talk = length(seconds(talk_ms))
+    return worded("%(calls)s, %(talk)s of talk", calls=calls_in_all(calls), talk=talk)
 
 
 def summed(waits: Iterable[Counter[int]]) -> Counter[int]:

@@ -1,11 +1,10 @@
-"""Reports by the clock: call analysis, abandoned calls, busy hours, lines in use, year on year."""
+"""Reports by the clock: call analysis, abandoned calls, busy hours, year on year."""
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -13,24 +12,27 @@ from sqlalchemy import Connection
 
 from callreel.db import reports
 from callreel.documents import charts
-from callreel.documents.shown import length
 from callreel.documents.tables import Column
 from callreel.flows.report_kinds.shape import (
     DAY_MS,
     HOUR_MS,
+    NO_CALLS,
+    TOTAL,
     Content,
     Link,
     Question,
     Row,
-    counted,
+    calls_in_all,
     linked,
     percentile,
     seconds,
     share,
     summed,
+    talk_in_all,
 )
 from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import MONTHS, WEEKDAYS, local, start_of_day
+from callreel.wording import counted, worded
 
 _IN, _OUT, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
 _ANALYSIS = (
@@ -108,8 +110,8 @@ def analysis(conn: Connection, asked: Question) -> Content:
     return Content(
         _ANALYSIS,
         rows,
-        _analysed("Total", total, summed(waits.values()), asked.base),
-        f"{counted(total.all, 'call')}, {length(seconds(total.talk_ms))} of talk",
+        _analysed(TOTAL, total, summed(waits.values()), asked.base),
+        talk_in_all(total.all, total.talk_ms),
         charts.stacked_bars("Calls by half hour of the day", labels, stack),
     )
 
@@ -178,12 +180,16 @@ def abandoned(conn: Connection, asked: Question) -> Content:
     labels = [f"{place * _WAIT_BAR_S} s" for place in range(_WAIT_BARS)]
     labels.append(f"{_WAIT_BARS * _WAIT_BAR_S} s+")
     part = share(lost.total(), inbound.total())
-    told = f"{counted(lost.total(), 'call')} abandoned"
+    told = counted(lost.total(), "%(num)s call abandoned", "%(num)s calls abandoned")
     return Content(
         _ABANDONED,
         rows,
-        _lost("Total", inbound.total(), lost.total(), every, (asked.base, asked.target_s)),
-        told if part is None else f"{told}, {part * 100:.1f}% of those that came in",
+        _lost(TOTAL, inbound.total(), lost.total(), every, (asked.base, asked.target_s)),
+        told
+        if part is None
+        else worded(
+            "%(told)s, %(share)s of those that came in", told=told, share=f"{part * 100:.1f}%"
+        ),
         charts.histogram(
             "How long callers waited before they hung up",
             labels,
@@ -222,23 +228,28 @@ def busy_hours(conn: Connection, asked: Question) -> Content:
     columns = (
         Column("weekday", "Weekday", "text"),
         *(Column(f"h{hour:02}", f"{hour:02}", "count") for hour in hours),
-        Column("total", "Total", "count"),
+        Column("total", TOTAL, "count"),
     )
     rows = []
     for day, name in enumerate(WEEKDAYS if found else ()):
         link = linked(asked.base, weekday=day, zone=asked.zone.key)
         rows.append(_hours(name, [found[day, hour] for hour in hours], link))
     total = [sum(found[day, hour] for day in range(7)) for hour in hours]
-    headline = "No calls"
+    headline = NO_CALLS
     if found:
         (day, hour), most = min(found.items(), key=lambda each: (-each[1], each[0]))
-        headline = f"Busiest: {WEEKDAYS[day]} {hour:02}:00, {counted(most, 'call')}"
+        headline = worded(
+            "Busiest: %(day)s %(time)s, %(calls)s",
+            day=WEEKDAYS[day],
+            time=f"{hour:02}:00",
+            calls=calls_in_all(most),
+        )
     grid = [[found[day, hour] for hour in hours] for day in range(7)]
     names = [name[:3] for name in WEEKDAYS]
     return Content(
         columns,
         rows,
-        _hours("Total", total, linked(asked.base, zone=asked.zone.key)),
+        _hours(TOTAL, total, linked(asked.base, zone=asked.zone.key)),
         headline,
         charts.grid("Calls by weekday and hour", names, [f"{hour:02}" for hour in hours], grid),
     )
@@ -250,102 +261,6 @@ def _hours(name: str, counts: Sequence[int], link: Link) -> Row:
         for hour in range(24)
     }
     return Row((name, *counts, sum(counts)), {**links, "total": link})
-
-
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """The most lines in use within a stretch of time."""
-
-    lines: int
-    at: UnixMillis
-    """When it was reached first."""
-
-
-def peaks(calls: Iterable[tuple[int, int]], edges: Sequence[UnixMillis]) -> list[Peak]:
-    """The most calls at once within each stretch between two edges.
-
-    Args:
-        calls: When each began and ended, [began, ended), in order of their beginnings.
-        edges: Instants in order; one more than there are stretches.
-
-    Cost: memory of the calls that are in progress at once.
-    """
-    found: list[Peak] = []
-    ends: list[int] = []
-    starts = edges[:-1]
-
-    def reach(at: int) -> None:
-        """End what ended until then."""
-        while ends and ends[0] <= at:
-            heapq.heappop(ends)
-
-    def open_until(at: float) -> None:
-        """Begin the stretches that begin until then, with the calls that reach into them."""
-        while len(found) < len(starts) and starts[len(found)] <= at:
-            reach(starts[len(found)])
-            found.append(Peak(len(ends), starts[len(found)]))
-
-    for began, ended in calls:
-        if began >= edges[-1]:
-            break
-        open_until(began)
-        reach(began)
-        heapq.heappush(ends, ended)
-        if found and len(ends) > found[-1].lines:
-            found[-1] = Peak(len(ends), UnixMillis(began))
-    open_until(float("inf"))
-    return found
-
-
-_LINES = (
-    Column("from", "From", "instant"),
-    Column("lines", "Most lines in use", "count"),
-    Column("at", "First at", "instant"),
-)
-_MOST_HOURS = 200
-
-
-def busy_lines(conn: Connection, asked: Question) -> Content:
-    """The most calls to and from outside at once: by hour, or by day of a long period."""
-    edges = _edges(asked)
-    found = peaks(reports.lines_in_use(conn, asked.chosen), edges)
-    open_ended = {name: each for name, each in asked.base.items() if name not in {"since", "until"}}
-    rows = [
-        Row((begin, peak.lines, peak.at), {"lines": linked(open_ended, during=peak.at)})
-        for begin, peak in zip(edges, found, strict=False)
-    ]
-    top = max(found, key=lambda each: each.lines, default=Peak(0, asked.period.since))
-    if not top.lines:
-        return Content(_LINES, [], None, "No lines in use", None)
-    at = local(top.at, asked.zone)
-    by_day = len(edges) > 1 and edges[1] - edges[0] > 2 * HOUR_MS
-    labels = [f"{local(edge, asked.zone):{'%d %b' if by_day else '%d %b %H:%M'}}" for edge in edges]
-    return Content(
-        _LINES,
-        rows,
-        Row((None, top.lines, top.at), {"lines": linked(open_ended, during=top.at)}),
-        f"At most {counted(top.lines, 'line')} in use, {at:%Y-%m-%d %H:%M:%S}",
-        charts.lines(
-            "Most lines in use at once",
-            labels[:-1],
-            [charts.Series("Lines", "accent", [peak.lines for peak in found])],
-        ),
-    )
-
-
-def _edges(asked: Question) -> list[UnixMillis]:
-    """Hours of the period, or its local days where those were too many."""
-    since, until = asked.period.since, asked.period.until
-    edges: list[UnixMillis] = [since]
-    if until - since <= _MOST_HOURS * HOUR_MS:
-        first = since - since % HOUR_MS + HOUR_MS
-        edges += [UnixMillis(at) for at in range(first, until, HOUR_MS)]
-    else:
-        day = local(since, asked.zone).date() + timedelta(days=1)
-        while (at := start_of_day(day, asked.zone)) < until:
-            edges.append(at)
-            day += timedelta(days=1)
-    return [*edges, until]
 
 
 def year_on_year(conn: Connection, asked: Question) -> Content:
@@ -382,8 +297,14 @@ def year_on_year(conn: Connection, asked: Question) -> Content:
     return Content(
         columns,
         rows if found else [],
-        _years("Total", sums[0], sums[1], whole),
-        f"{counted(sums[1], 'call')} in {year}, {sums[0]:,} in {year - 1}",
+        _years(TOTAL, sums[0], sums[1], whole),
+        worded(
+            "%(calls)s in %(year)s, %(before)s in %(last_year)s",
+            calls=calls_in_all(sums[1]),
+            year=str(year),
+            before=sums[0],
+            last_year=str(year - 1),
+        ),
         charts.lines("Calls by month", [name[:3] for name in MONTHS], series),
     )
 

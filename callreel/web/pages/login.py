@@ -13,9 +13,10 @@ from callreel.errors import CallreelError, Forbidden, TooManyRequests, Unauthent
 from callreel.web.pages.page import LOGIN, Pages, Visitor, form, is_partial
 from callreel.web.problems import as_told, status_of, wrong_method
 from callreel.web.session import Session, require_own_page
+from callreel.wording import to_translate
 
 HOME = "/calls"
-PLAIN = (
+PLAIN = to_translate(
     "Passwords are not taken over plain http: anybody on the way could read them. Reach this page "
     "by https, or let an administrator set server.plain_login."
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from callreel.flows.reports import KINDS
+from callreel.web.pages.words import Catalog
 
 Names = Mapping[str, Mapping[str, str]]
 
 
-def names(_: Callable[[str], str]) -> Names:
-    """Every name in the language of ``_``."""
+def names(said: Catalog) -> Names:
+    """Every name in one language."""
+    _, pgettext = said.gettext, said.pgettext
     return {
         "roles": {
             "administrator": _("Administrator"),
@@ -45,7 +47,7 @@ def names(_: Callable[[str], str]) -> Names:
             "q": _("Search"),
             "since": _("When"),
             "from": _("From"),
-            "to": _("To"),
+            "to": pgettext("date", "To"),
             "dir": _("Direction"),
             "state": _("Outcome"),
             "site": _("Site"),
@@ -99,7 +101,7 @@ def names(_: Callable[[str], str]) -> Names:
             "everyone": _("Everyone"),
         },
         "job_kinds": {"calls": _("List of calls")}
-        | {f"report-{kind.slug}": _(kind.title) for kind in KINDS},
+        | {f"report-{kind.slug}": said.translated(kind.title) for kind in KINDS},
         "job_states": {
             "waiting": _("Waiting"),
             "running": _("Being made"),

@@ -23,6 +23,7 @@ from callreel.web.pages.names import names
 from callreel.web.pages.words import LANGUAGES, Words, catalog, language_of, length
 from callreel.web.problems import as_told, status_of, wrong_method
 from callreel.web.session import Session, require_own_page
+from callreel.wording import to_translate
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 LOGIN = "/login"
@@ -98,13 +99,14 @@ class Pages:
             lstrip_blocks=True,
         )
         said = catalog(language)
-        made.globals.update(names(said.gettext))
+        made.globals.update(names(said))
         made.globals.update(
             asset=self._assets.url, length=length, languages=LANGUAGES, Action=Action
         )
+        made.filters["translated"] = said.translated
         made.filters["quote"] = lambda text: quote(str(text), safe="")
         made.install_gettext_callables(  # type: ignore[attr-defined]  # of the extension
-            said.gettext, said.ngettext, newstyle=True
+            said.gettext, said.ngettext, newstyle=True, pgettext=said.pgettext
         )
         return made
 
@@ -256,4 +258,4 @@ async def require_form_token(request: Request, signed_in: SignedIn) -> None:
     ):
         given = (await form(request)).get("csrf", "")
     if not secrets.compare_digest((given or "").encode(), signed_in.csrf.encode()):
-        raise Forbidden("This form is from an older page; load the page again.")
+        raise Forbidden(to_translate("This form is from an older page; load the page again."))

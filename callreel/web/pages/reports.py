@@ -6,13 +6,15 @@ import io
 import tempfile
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from callreel.documents.cells import Cell, is_number
 from callreel.documents.pdf import write_pdf
 from callreel.documents.shown import shown
-from callreel.documents.tables import write_csv, write_xlsx
+from callreel.documents.tables import Column, write_csv, write_xlsx
 from callreel.errors import BadRequest
 from callreel.flows.browse import Browse
 from callreel.flows.report_kinds.shape import Link, Report
@@ -78,6 +80,7 @@ class ReportPages:
             request,
             visitor,
             report=report,
+            facts=_facts(report, visitor.words),
             kind=kind,
             asked=given,
             asks={each.name for each in kind.parameters},
@@ -132,7 +135,7 @@ def _rows(report: Report, words: Words) -> list[list[_Shown]]:
     columns = report.table.columns
     return [
         [
-            (shown(column.kind, cell, report.zone), _address(links.get(column.key), words))
+            (_said(column, cell, report.zone, words), _address(links.get(column.key), words))
             for column, cell in zip(columns, cells, strict=True)
         ]
         for cells, links in zip(report.table.rows, report.links, strict=True)
@@ -144,11 +147,34 @@ def _total(report: Report, words: Words) -> list[_Shown] | None:
         return None
     return [
         (
-            shown(column.kind, cell, report.zone),
+            _said(column, cell, report.zone, words),
             _address(report.total_links.get(column.key), words),
         )
         for column, cell in zip(report.table.columns, report.table.total, strict=True)
     ]
+
+
+def _facts(report: Report, words: Words) -> list[tuple[str, str]]:
+    """What it is about: period, scope, filters."""
+    facts = []
+    for name, value in report.table.facts:
+        said = words.catalog.worded(value)
+        if name == "Period":
+            said = words.period(report.period, report.zone)
+        if value != "none":
+            facts.append((words.catalog.translated(name), said))
+    return facts
+
+
+def _said(column: Column, cell: Cell, zone: ZoneInfo, words: Words) -> str:
+    """A cell as the visitor reads it; files have it in English."""
+    if isinstance(cell, str):
+        return words.catalog.worded(cell)
+    if column.kind == "count" and cell is not None and is_number(cell):
+        return words.number(cell)
+    if column.kind == "share" and cell is not None and is_number(cell):
+        return words.catalog.share(cell)
+    return shown(column.kind, cell, zone)
 
 
 def _address(link: Link | None, words: Words) -> str | None:
