@@ -36,7 +36,11 @@ def test_it_holds_every_module_and_every_file_of_data(wheel: zipfile.ZipFile) ->
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert ours <= set(wheel.namelist())
-    for needed in ("callreel/py.typed", "callreel/demo/speech/index.json"):
+    for needed in (
+        "callreel/py.typed",
+        "callreel/demo/speech/index.json",
+        "callreel/web/locale/de.po",
+    ):
         assert needed in ours
     assert any(name.startswith("callreel/db/migrations/versions/") for name in ours)
     assert sum(name.endswith(".flac") for name in ours) >= 12
