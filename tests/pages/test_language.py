@@ -262,7 +262,8 @@ SEEN = """() => {
   }
   for (const one of document.body.querySelectorAll("*"))
     for (const name of ["title", "aria-label", "placeholder", "alt"])
-      if (one.hasAttribute(name) && !one.closest("figure.picture")) found.push(one.getAttribute(name).trim());
+      if (one.hasAttribute(name) && !one.closest("figure.picture"))
+        found.push(one.getAttribute(name).trim());
   return found.filter(text => text);
 }"""
 """Every text of a page, hidden menus and dialogs included; charts are English."""
