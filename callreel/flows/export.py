@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from callreel.db import audit, calls
 from callreel.db.database import Database
 from callreel.db.search import CallFilter, search_calls
 from callreel.errors import CallreelError, NotFound, Unavailable
-from callreel.flows.manifest import Item, Manifest
+from callreel.flows.manifest import Item, Manifest, fresh, proofs_of, replace
 from callreel.flows.proof_page import page
 from callreel.flows.prove import Prover
 from callreel.flows.sound import Sound
@@ -142,6 +142,8 @@ class Exporter:
         try:
             item = self._current(recording_id, order, folder, manifest)
             if item is not None:
+                if item != manifest.find(recording_id):
+                    manifest.add(item)
                 return item
             item = self._written(recording_id, order, folder)
         except CallreelError as error:
@@ -162,29 +164,33 @@ class Exporter:
     def _current(
         self, recording_id: RecordingId, order: ExportOrder, folder: Path, manifest: Manifest
     ) -> Item | None:
-        """The item of a file that is there and is what would be written."""
+        """The item of a file that is there and is what would be written, with the calls of now."""
         known = manifest.find(recording_id)
         if known is None or not isinstance(known.get("file"), str):
             return None
         with self._db.read() as conn:
             recording = _find(calls.find_recording(conn, _EVERYTHING, recording_id))
+            sharing = calls.calls_of(conn, _EVERYTHING, recording_id)
         self._sound.require_servable(recording)
         same = known.get("etag") == self._sound.etag(recording, order.spec)
         with_proof = (known.get("proof") is not None) == order.with_proof
         if not (same and with_proof):
             return None
+        names = {str(known["file"]): known.get("sha256"), **proofs_of(known)}
+        if len(names) != (3 if order.with_proof else 1):
+            return None
         try:
-            digest = _sha256(folder / str(known["file"]))
+            whole = all(_sha256(folder / name) == digest for name, digest in names.items())
         except OSError:
             return None
-        return known if digest == known.get("sha256") else None
+        return {**known, **_calls(sharing)} if whole else None
 
     def _written(self, recording_id: RecordingId, order: ExportOrder, folder: Path) -> Item:
         for _ in range(TRIES):
             with self._db.read() as conn:
                 recording = _find(calls.find_recording(conn, _EVERYTHING, recording_id))
                 sharing = calls.calls_of(conn, _EVERYTHING, recording_id)
-            proof = self._proof(recording, order, folder) if order.with_proof else None
+            proofs = self._proof(recording, order, folder) if order.with_proof else {}
             path = folder / f"call-{recording_id}{FORMATS[order.spec.format].extensions[0]}"
             beside = folder / f"call-{recording_id}.part"
             try:
@@ -192,10 +198,10 @@ class Exporter:
                 with self._db.read() as conn:
                     revision = calls.mask_revision(conn, recording_id)
                 if revision == recording.mask_revision:
-                    _discard(folder, recording_id, but=proof)
+                    _discard(folder, recording_id, but={*proofs, beside.name})
                     beside.replace(path)
                     _sync(folder)
-                    return self._item(recording, sharing, order, path.name, count, digest, proof)
+                    return self._item(recording, sharing, order, path.name, count, digest, proofs)
             finally:
                 with suppress(FileNotFoundError):
                     beside.unlink()
@@ -207,7 +213,7 @@ class Exporter:
         try:
             self._record(recording, order)
             digest = hashlib.sha256()
-            with path.open("wb") as file:
+            with fresh(path) as file:
                 for part in opened.file.parts(0, opened.file.size):
                     file.write(part.data)
                     digest.update(part.data)
@@ -235,8 +241,8 @@ class Exporter:
         with self._db.write() as conn:
             audit.append(conn, entry)
 
-    def _proof(self, recording: Recording, order: ExportOrder, folder: Path) -> str:
-        """Write the proof; gives its name.
+    def _proof(self, recording: Recording, order: ExportOrder, folder: Path) -> dict[str, str]:
+        """Write the proof; gives its files, the one for programs first, with their hashes.
 
         Raises:
             Unavailable: It does not prove what it should, so nothing is exported.
@@ -244,10 +250,13 @@ class Exporter:
         proof = self._prover.prove(recording.id, actor=order.actor)
         if not proof.proven:
             raise Unavailable("It could not be proven that it is masked.")
-        path = folder / f"proof-{recording.id}.json"
-        path.write_text(json.dumps(proof.document, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".html").write_text(page(proof.document), encoding="utf-8")
-        return path.name
+        files = {
+            f"proof-{recording.id}.json": json.dumps(proof.document, indent=1) + "\n",
+            f"proof-{recording.id}.html": page(proof.document),
+        }
+        for name, text in files.items():
+            replace(folder / name, text.encode())
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
 
     def _item(
         self,
@@ -257,7 +266,7 @@ class Exporter:
         file: str,
         count: int,
         digest: str,
-        proof: str | None,
+        proofs: Mapping[str, str],
     ) -> Item:
         facts = self._sound.require_servable(recording)
         return {
@@ -269,26 +278,32 @@ class Exporter:
             "sha256": digest,
             "etag": self._sound.etag(recording, order.spec),
             "duration_s": facts.duration_s,
-            "started_at": iso_instant(sharing[0].started_at) if sharing else "",
             "mask_revision": recording.mask_revision,
             "masked_spans": [
                 {"start_s": span.start_s, "end_s": span.end_s, "channel": span.channel}
                 for span in self._sound.shown_spans(recording, facts)
             ],
-            "calls": [
-                {
-                    "id": call.id,
-                    "started_at": iso_instant(call.started_at),
-                    "direction": call.direction.value,
-                    "from": call.from_number,
-                    "to": call.to_number,
-                    "extension": call.extension,
-                }
-                for call in sharing
-            ],
-            "proof": proof,
+            "proof": next(iter(proofs), None),
+            "proofs": dict(proofs),
             "error": None,
+            **_calls(sharing),
         }
+
+
+def _calls(sharing: Iterable[Call]) -> dict[str, object]:
+    """What an item tells of the calls of its recording, oldest first."""
+    told = [
+        {
+            "id": call.id,
+            "started_at": iso_instant(call.started_at),
+            "direction": call.direction.value,
+            "from": call.from_number,
+            "to": call.to_number,
+            "extension": call.extension,
+        }
+        for call in sharing
+    ]
+    return {"calls": told, "started_at": told[0]["started_at"] if told else ""}
 
 
 def _find(recording: Recording | None) -> Recording:
@@ -297,12 +312,13 @@ def _find(recording: Recording | None) -> Recording:
     return recording
 
 
-def _discard(folder: Path, recording_id: RecordingId, *, but: str | None = None) -> None:
+def _discard(
+    folder: Path, recording_id: RecordingId, *, but: Collection[str] = frozenset()
+) -> None:
     """Remove what an earlier run wrote of a recording: it may hold what is masked now."""
-    kept = set() if but is None else {but, but.replace(".json", ".html")}
     for pattern in (f"call-{recording_id}.*", f"proof-{recording_id}.*"):
         for path in folder.glob(pattern):
-            if path.name not in kept and path.suffix != ".part":
+            if path.name not in but:
                 path.unlink()
 
 

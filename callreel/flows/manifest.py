@@ -8,6 +8,7 @@ that would differ in a second run: the same recordings give the same bytes.
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -15,7 +16,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from callreel.errors import Conflict
 
@@ -27,7 +28,7 @@ TABLE = "manifest.csv"
 SUMS = "SHA256SUMS"
 _COLUMNS = (
     *("recording_id", "file", "format", "channel", "bytes", "sha256", "duration_s", "started_at"),
-    *("mask_revision", "masked_spans", "calls", "proof", "error"),
+    *("mask_revision", "masked_spans", "calls", "proof", "proofs", "error"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -45,12 +46,15 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = (folder / NAME).open("a+b")
+        self._file = _journal(folder / NAME)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise Conflict(f"Another export writes to {folder} at this moment.") from None
+        # Of an export that was killed; the sound in them may be masked by now.
+        for left in folder.glob("*.part"):
+            left.unlink()
         self._items = {item["recording_id"]: item for item in self._read()}
 
     def _read(self) -> Iterable[Item]:
@@ -65,7 +69,7 @@ class Manifest:
                 item = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(item, dict) and isinstance(item.get("recording_id"), str):
+            if _is_item(item):
                 yield item
         self._file.truncate(whole)
 
@@ -85,10 +89,13 @@ class Manifest:
         items = sorted(
             self._items.values(), key=lambda item: (str(item["started_at"]), item["recording_id"])
         )
-        sums = "".join(f"{item['sha256']}  {item['file']}\n" for item in items if item["file"])
-        _replace(self._folder / SUMS, sums.encode())
-        _replace(self._folder / TABLE, _table(items).encode())
-        _replace(self._folder / NAME, b"".join(_line(item) for item in items))
+        sums = [(item["sha256"], item["file"]) for item in items if item["file"]]
+        for item in items:
+            sums += [(digest, name) for name, digest in proofs_of(item).items()]
+        text = "".join(f"{digest}  {name}\n" for digest, name in sums)
+        replace(self._folder / SUMS, text.encode())
+        replace(self._folder / TABLE, _table(items).encode())
+        replace(self._folder / NAME, b"".join(_line(item) for item in items))
 
     def __enter__(self) -> Self:
         """Use as a context."""
@@ -108,9 +115,51 @@ def _line(item: Item) -> bytes:
     return json.dumps(item, sort_keys=True).encode() + b"\n"
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _journal(path: Path) -> BinaryIO:
+    """The journal, open for reading and for adding lines.
+
+    Raises:
+        Conflict: Something else is there, such as a link.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        return os.fdopen(os.open(path, flags, 0o600), "a+b")
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            raise Conflict(f"{path} is no file of an export; remove it.") from None
+        raise
+
+
+def _is_item(item: object) -> bool:
+    """Whether a line is one that we wrote; what is not is as if it were not there."""
+    return (
+        isinstance(item, dict)
+        and isinstance(item.get("recording_id"), str)
+        and isinstance(item.get("started_at"), str)
+        and (item.get("file") is None or isinstance(item.get("sha256"), str))
+        and isinstance(item.get("proofs", {}), dict)
+    )
+
+
+def proofs_of(item: Item) -> Mapping[str, str]:
+    """The files of a recording's proof, and their hashes."""
+    proofs = item.get("proofs")
+    return (
+        {str(name): str(each) for name, each in proofs.items()} if isinstance(proofs, dict) else {}
+    )
+
+
+def fresh(path: Path) -> BinaryIO:
+    """A new file that only its owner reads; what was there under the name goes, also a link."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file durably, whole or not at all."""
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
+    with fresh(beside) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

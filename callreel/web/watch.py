@@ -17,6 +17,8 @@ from callreel.web.threads import Threads
 
 log = structlog.get_logger("callreel.watch")
 
+MOST_LOOK_S = 1.0
+"""A look that takes longer says nothing in time: then nobody knows."""
 LOOK_S = 0.25
 """Between two looks; whoever takes what is sent within this time is not looked after."""
 
@@ -62,10 +64,20 @@ class MaskWatch:
         return waiting
 
     async def _look(self) -> None:
+        try:
+            await self._look_on()
+        finally:
+            # Where nobody looks on any more, nobody may wait on.
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_result(None)
+
+    async def _look_on(self) -> None:
         while self._waiting:
             asked = dict(self._waiting)
             try:
-                changed = await self._threads.run(self._changed, asked.keys())
+                async with asyncio.timeout(MOST_LOOK_S):
+                    changed = await self._threads.run(self._changed, asked.keys())
             except Exception as error:  # noqa: BLE001  # nobody knows now what must not be heard
                 log.error("masks unknown", why=repr(error)[:200])  # noqa: TRY400  # no trace: it may hold sound
                 changed = asked.keys()

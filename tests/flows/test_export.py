@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -252,3 +253,73 @@ def test_a_filter_finds_each_recording_once(house: House, pair: list[str]) -> No
     size = house.exporter.size(iter(found), PLAIN.spec)
     assert (size.recordings, size.bytes, size.unknown) == (2, 2 * (44 + 320_000), 0)
     assert house.exporter.size(iter(found), AudioSpec("flac")).unknown == 2
+
+
+def test_an_altered_or_missing_proof_is_made_again(house: House, tmp_path: Path) -> None:
+    """Its hashes are in the manifest and in the sums, as those of the sound are."""
+    recording = house.take("a", extension="2104", start_s=0, recording="A")
+    order = ExportOrder(AudioSpec("wav"), with_proof=True, actor="test")
+    folder = tmp_path / "out"
+    (item,) = export(house, folder, [recording], order)
+    proof = folder / str(item["proof"])
+    sums = (folder / SUMS).read_text()
+    for name in (proof, proof.with_suffix(".html")):
+        assert f"{hashlib.sha256(name.read_bytes()).hexdigest()}  {name.name}" in sums
+    proof.write_text('{"forged": true}')
+    proof.with_suffix(".html").unlink()
+    export(house, folder, [recording], order)
+    assert "forged" not in proof.read_text()
+    assert proof.with_suffix(".html").exists()
+
+
+def test_a_call_that_came_since_is_told(house: House, tmp_path: Path) -> None:
+    """The sound is as it was; what is told of it is of now."""
+    recording = house.take("b", extension="2105", start_s=4, recording="A")
+    folder = tmp_path / "out"
+    (before,) = export(house, folder, [recording])
+    house.take("a", extension="2104", start_s=0, recording="A")
+    (after,) = export(house, folder, [recording])
+    assert isinstance(before["calls"], list)
+    assert isinstance(after["calls"], list)
+    assert (len(before["calls"]), len(after["calls"])) == (1, 2)
+    assert str(after["started_at"]) < str(before["started_at"])
+    assert json.loads((folder / NAME).read_text())["calls"] == after["calls"]
+
+
+def test_nothing_of_others_is_followed_or_readable(house: House, tmp_path: Path) -> None:
+    """A link in a folder that others write to is removed or refused, and files are ours alone."""
+    recording = house.take("a", extension="2104", start_s=0, recording="A")
+    folder, victim = tmp_path / "out", tmp_path / "victim"
+    folder.mkdir(mode=0o755)
+    victim.write_text("precious")
+    (folder / f"call-{recording}.part").symlink_to(victim)
+    export(house, folder, [recording])
+    assert victim.read_text() == "precious"
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    (folder / NAME).unlink()
+    (folder / NAME).symlink_to(victim)
+    with pytest.raises(Conflict, match="is no file of an export"):
+        Manifest(folder)
+    assert victim.read_text() == "precious"
+
+
+def test_lines_that_are_not_ours_are_as_if_not_there(house: House, tmp_path: Path) -> None:
+    """A journal that somebody damaged does not stop the export."""
+    recording = house.take("a", extension="2104", start_s=0, recording="A")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / NAME).write_text('{"recording_id": "x"}\n[1]\n\n{"recording_id": 5}\n')
+    (item,) = export(house, folder, [recording])
+    assert item["error"] is None
+    assert len((folder / NAME).read_text().splitlines()) == 1
+
+
+def test_what_a_killed_export_left_is_removed_at_once(house: House, tmp_path: Path) -> None:
+    """The sound in it may be masked by now, and nobody may ask for that recording again."""
+    recording = house.take("a", extension="2104", start_s=0, recording="A")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    left = folder / "call-rother.part"
+    left.write_bytes(b"speech")
+    export(house, folder, [recording])
+    assert not left.exists()
