@@ -77,10 +77,13 @@ def hold_order(conn: Connection) -> None:
     Whoever writes such a row calls this before touching any: with one lock, always taken first,
     nobody can wait in a circle. SQLite has one writer anyway.
     """
+    if conn.dialect.name != "postgresql":
+        return
+    # A transaction begins with its first statement, which may be this one.
     transaction = conn.get_transaction()
-    if conn.dialect.name == "postgresql" and conn.info.get(_ORDERED) is not transaction:
+    if transaction is None or conn.info.get(_ORDERED) is not transaction:
         conn.execute(select(func.pg_advisory_xact_lock(CHANGES_LOCK)))
-        conn.info[_ORDERED] = transaction
+        conn.info[_ORDERED] = conn.get_transaction()
 
 
 def list_changes(conn: Connection, scope: Scope, since: str | None, limit: int) -> ChangePage:

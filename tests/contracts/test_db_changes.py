@@ -21,6 +21,26 @@ def news(
         return changes.list_changes(conn, scope, since, limit)
 
 
+def test_the_order_is_held_from_the_first_statement(database: Database) -> None:
+    """Also where taking the lock is what begins the transaction, and on a used connection."""
+    reached = threading.Event()
+
+    def write() -> None:
+        with database.write() as conn:
+            changes.hold_order(conn)
+            reached.set()
+
+    for _ in range(3):
+        reached.clear()
+        with database.write() as conn:
+            changes.hold_order(conn)
+            other = threading.Thread(target=write)
+            other.start()
+            assert not reached.wait(0.3)
+        other.join()
+        assert reached.is_set()
+
+
 def test_a_slow_writer_is_not_overtaken(database: Database) -> None:
     """One that commits late must not be behind a cursor that somebody has already passed."""
     with database.write() as conn:

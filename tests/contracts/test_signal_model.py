@@ -55,8 +55,10 @@ class Painted:
         legs = self.legs[recording]
         begin = min(start for _, start, _ in legs)
         # Of a sound that is shorter than its calls nobody knows when within them it began.
-        late_ms = max(0, max(start + length for _, start, length in legs) - begin - SOUND_MS)
-        before_ms = pad_ms + late_ms
+        known_ms = max(start + length for _, start, length in legs) - begin
+        before_ms = pad_ms + max(0, known_ms - SOUND_MS)
+        # Of one that is longer by more than two seconds, how many calls were before these.
+        behind_ms = pad_ms + (SOUND_MS - known_ms if SOUND_MS - known_ms > 2000 else 0)
         line = np.zeros(SOUND_MS, bool)
         for extension in EXTENSIONS:
             times = sorted(
@@ -78,14 +80,14 @@ class Painted:
                     muted.append(moment)
                     continue
                 if muted:
-                    paint(line, muted[0] - before_ms, moment + pad_ms)
+                    paint(line, muted[0] - before_ms, moment + behind_ms)
                 elif quiet_until is None:
-                    paint(line, 0, moment + pad_ms)
+                    paint(line, 0, moment + behind_ms)
                 elif moment - quiet_until > REPEAT_WINDOW_S * 1000:
-                    paint(line, quiet_until - before_ms, moment + pad_ms)
+                    paint(line, quiet_until - before_ms, moment + behind_ms)
                 muted, quiet_until = [], moment
             for since in muted:
-                end = SOUND_MS if longest_ms is None else since + longest_ms + pad_ms
+                end = SOUND_MS if longest_ms is None else since + longest_ms + behind_ms
                 paint(line, since - before_ms, end)
         return line
 
