@@ -143,10 +143,23 @@ def test_every_documented_field_and_no_other_is_known() -> None:
     """The names are the contract of the issue."""
     assert set(FIELDS) == {
         "datasource", "voicelocation", "voicefilename", "recording", "started_at", "duration_s",
-        "direction", "from", "to", "extension", "channel", "spans",
+        "direction", "from", "to", "caller_name", "extension", "channel", "agent_channel", "spans",
     }  # fmt: skip
     with pytest.raises(BadInput, match="known are"):
         read_sidecar(b'{"zzz": 1}', FolderOptions().timezone)
+
+
+def test_callers_names_and_the_agents_channel_come_in(
+    tmp_path: Path, write_wav: WriteWav, write_sidecar: WriteSidecar
+) -> None:
+    """And a channel that there is not is refused by its name."""
+    write_wav(tmp_path / "a.wav")
+    write_sidecar(tmp_path / "a.json", caller_name="Northern Pipes", agent_channel="right")
+    ((entry,), problems) = _read(tmp_path)
+    assert problems == {}
+    assert (entry.caller_name, entry.agent_channel) == ("Northern Pipes", Party.RIGHT)
+    with pytest.raises(BadInput, match="agent_channel must be left or right"):
+        read_sidecar(b'{"agent_channel": "middle"}', FolderOptions().timezone)
 
 
 @pytest.mark.parametrize("shared", ["leg1.wav", "conversation-7"])
