@@ -26,6 +26,7 @@ from callreel.audio.g711 import alaw_encode, ulaw_encode
 from callreel.audio.obfuscate import clear_extents, obfuscate
 from callreel.bootstrap import DatabaseUsers
 from callreel.db import users
+from callreel.flows.directory import Directory
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.export import ExportOrder
 from callreel.flows.jobs import Jobs
@@ -33,9 +34,12 @@ from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.manifest import Manifest
 from callreel.flows.noting import Noting
+from callreel.flows.people import People
+from callreel.flows.places import Places
 from callreel.flows.reports import Reports
 from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
+from callreel.flows.sites import Sites
 from callreel.flows.ticket import Tickets
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
@@ -121,6 +125,10 @@ def web_parts(house: House) -> WebParts:
         jobs=cast("Jobs", None),
         schedules=cast("Schedules", None),
         reports=cast("Reports", None),
+        sites=cast("Sites", None),
+        directory=cast("Directory", None),
+        people=cast("People", None),
+        places=cast("Places", None),
         clock=clock,
     )
     return WebParts(

@@ -13,6 +13,7 @@ import pytest
 from callreel.errors import MaskChanged
 from callreel.flows.delivery import Delivery
 from callreel.web.watch import MOST_LOOK_S, MaskWatch
+from tests.loops import run
 
 
 async def for_ever() -> None:
@@ -45,7 +46,7 @@ def test_a_database_that_hangs_keeps_no_reader() -> None:
         return list(await asyncio.gather(*(ended_after(watch, each) for each in (0, 0.3, 0.9))))
 
     try:
-        assert max(asyncio.run(all_of_them())) < 3 * MOST_LOOK_S
+        assert max(run(all_of_them())) < 3 * MOST_LOOK_S
     finally:
         released.set()
 
@@ -62,4 +63,4 @@ def test_whoever_waits_is_ended_with_the_look() -> None:
         with pytest.raises(MaskChanged):
             await asyncio.wait_for(waiting, 2)
 
-    asyncio.run(ended())
+    run(ended())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from callreel.web.edge import FixedHeaders
+from tests.loops import run
 
 
 def sent(name: str, value: str) -> list[tuple[bytes, bytes]]:
@@ -28,7 +27,7 @@ def sent(name: str, value: str) -> list[tuple[bytes, bytes]]:
         started.append(message)
 
     application = FixedHeaders(answer, {"cache-control": "no-store"})
-    asyncio.run(application({"type": "http", "method": "GET"}, receive, send))
+    run(application({"type": "http", "method": "GET"}, receive, send))
     return [each for each in started[0]["headers"] if each[0] != b"content-length"]
 
 
