@@ -35,6 +35,7 @@ def test_a_database_that_hangs_keeps_no_reader() -> None:
         return ()
 
     async def ended_after(watch: MaskWatch, wait_s: float) -> float:
+        """How long a reader waited that began so much later."""
         await asyncio.sleep(wait_s)
         began = time.monotonic()
         with pytest.raises(MaskChanged):
@@ -42,6 +43,7 @@ def test_a_database_that_hangs_keeps_no_reader() -> None:
         return time.monotonic() - began
 
     async def all_of_them() -> list[float]:
+        """Three readers of one watch."""
         watch = MaskWatch(stalled)
         return list(await asyncio.gather(*(ended_after(watch, each) for each in (0, 0.3, 0.9))))
 
@@ -55,6 +57,7 @@ def test_whoever_waits_is_ended_with_the_look() -> None:
     """A look that is cancelled tells nobody anything; nobody waits on for it."""
 
     async def ended() -> None:
+        """A reader waits, and the look is cancelled."""
         watch = MaskWatch(lambda _asked: ())
         waiting = asyncio.ensure_future(watch.over(reader(), for_ever()))
         while watch._looking is None:  # noqa: ASYNC110  # it has no event

@@ -174,6 +174,7 @@ class LeasePages:
         """An ASGI application of one page: the lease, forged requests, and errors as pages."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            """Answer one request."""
             request = Request(scope, receive)
             try:
                 response = await self._answered(request, handler, methods)
