@@ -123,6 +123,7 @@ def test_the_login_and_the_dock_can_be_read(window: OpenWindow, town: Town, sche
     [{"width": 320, "height": 640}, {"width": 720, "height": 440}],
     ids=["phone", "zoom"],
 )
+@pytest.mark.usefixtures("hostile_calls")
 def test_a_narrow_window_scrolls_one_way(
     window: OpenWindow, town: Town, path: str, viewport: dict[str, int]
 ) -> None:
