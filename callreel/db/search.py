@@ -71,6 +71,8 @@ class CallFilter:
     """What a clock showed as it began; its stretch is that of ``since`` and ``until``."""
     during: UnixMillis | None = None
     """It was in progress at this instant."""
+    either: tuple[tuple[CallFilter, ...], ...] = ()
+    """Of each of these sets one holds at least, beside all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
         value = getattr(wanted, name)
         if value is not None:
             found.append(condition(value))
+    found += [or_(*(and_(*conditions(each)) for each in choices)) for choices in wanted.either]
     return found
 
 

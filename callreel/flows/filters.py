@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from zoneinfo import ZoneInfo
 
 from callreel.db.clock_times import ClockTime
@@ -18,13 +18,14 @@ _Read = Callable[[object], object]
 
 def filter_parameters(wanted: CallFilter) -> dict[str, object]:
     """A filter as JSON values, without what it leaves open."""
-    values = {
-        name: value for name, value in asdict(wanted).items() if value is not None and value != ()
-    }
+    told = asdict(replace(wanted, either=()))
+    values = {name: value for name, value in told.items() if value is not None and value != ()}
     if wanted.terms:
         values["terms"] = [asdict(term) for term in wanted.terms]
     if wanted.clock is not None:
         values["clock"] = {**asdict(wanted.clock), "zone": wanted.clock.zone.key}
+    if wanted.either:
+        values["either"] = [[filter_parameters(each) for each in one] for one in wanted.either]
     return values
 
 
@@ -56,8 +57,9 @@ def filter_words(wanted: CallFilter) -> str:
     told = [
         f"{_WORDS.get(name, name)}: {_said(value)}"
         for name, value in filter_parameters(wanted).items()
-        if name not in {"since", "until", "terms", "clock"}
+        if name not in {"since", "until", "terms", "clock", "either"}
     ]
+    told += [" or ".join(filter_words(each) for each in choices) for choices in wanted.either]
     if wanted.clock is not None:
         told.append(f"time of day: {_clock_words(wanted.clock)}")
     told += [
@@ -110,6 +112,22 @@ def _term(value: object) -> Term:
     return Term(Field(value["field"]), text, wanted)
 
 
+def _either(value: object) -> tuple[tuple[CallFilter, ...], ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return tuple(_choices(each) for each in value)
+
+
+def _choices(value: object) -> tuple[CallFilter, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    found = tuple(filter_of(each) for each in value)
+    # One set within another would be read without an end, and means nothing more.
+    if not found or any(each.either for each in found):
+        raise ValueError
+    return found
+
+
 def _clock(value: object) -> ClockTime:
     if not isinstance(value, Mapping) or value.keys() != _CLOCK:
         raise TypeError
@@ -145,6 +163,7 @@ _FIELDS: dict[str, _Read] = {
     "noted": _truth,
     "clock": _clock,
     "during": _whole,
+    "either": _either,
 }
 """By field of ``CallFilter``; a test holds the two together."""
 _WORDS = {

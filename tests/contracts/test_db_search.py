@@ -15,6 +15,8 @@ from callreel.errors import BadRequest
 from callreel.model import CallId, Direction, Party, Span
 from tests.contracts.records import ALL, CallPlan, at, found_call, mask, write_call
 
+_CHOICE = search.CallFilter
+
 
 def everything(database: Database, limit: int = 3, **wanted: object) -> list[str]:
     """All ids that a filter finds, page by page."""
@@ -108,6 +110,17 @@ def test_filters_find_what_they_say(database: Database) -> None:
         ({"mask": True}, ["c1"]),
         ({"mask": False}, ["c5", "c4", "c3", "c2"]),
         ({"since": at(10), "until": at(30)}, ["c3", "c2"]),
+        ({"either": ((_CHOICE(ext="2105"), _CHOICE(party="*Ann")),)}, ["c5", "c2"]),
+        (
+            {
+                "either": (
+                    (_CHOICE(datasource="s1"), _CHOICE(datasource="s2")),
+                    (_CHOICE(party="0161*"), _CHOICE(rec=True)),
+                ),
+                "since": at(20),
+            },
+            ["c4", "c3"],
+        ),
         ({"rec": True, "party": "0161*"}, ["c1"]),
     ]
     for wanted, expected in table:

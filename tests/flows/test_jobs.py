@@ -326,6 +326,10 @@ def test_any_filter_comes_back_from_its_parameters_as_it_was() -> None:
         noted=True,
         clock=ClockTime(ZoneInfo("Europe/London"), UnixMillis(1), UnixMillis(2), 540, 570, 0),
         during=UnixMillis(3),
+        either=(
+            (CallFilter(group_id="g1"), CallFilter(group_id="g2")),
+            (CallFilter(ext="1"), CallFilter(terms=(Term(Field.AGENT, "x"),))),
+        ),
     )
     assert all(getattr(wanted, each.name) not in {None, ()} for each in fields(CallFilter))
     assert filter_of(json.loads(json.dumps(filter_parameters(wanted)))) == wanted
@@ -333,4 +337,5 @@ def test_any_filter_comes_back_from_its_parameters_as_it_was() -> None:
     told = filter_words(wanted)
     assert "number: 0161*; extension: 2007; direction: inbound" in told
     assert "with notes: yes" in told
+    assert "; group: g1 or group: g2; extension: 1 or agent:x; " in told
     assert told.endswith("agent:priya; -grp:sales")

@@ -158,7 +158,10 @@ class ListPages:
             "all_columns": (*COLUMNS, *MORE_COLUMNS),
             "shape": drawing.shape,
             "may_hear": visitor.may(Action.HEAR),
-            "labels": dict((*places.sites, *places.groups)),
+            "labels": {
+                **{("site", key): name for key, name in places.sites},
+                **{("grp", key): name for key, name in places.groups},
+            },
         }
 
 

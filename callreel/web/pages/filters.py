@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -37,6 +37,7 @@ DIRECTIONS = {
     "unknown": Direction.UNKNOWN,
 }
 STATES = ("answered", "abandoned", "busy", "failed", "unknown")
+_STATES = {name: Disposition(name) for name in STATES}
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class View:
     """What of the calls somebody looks at."""
 
     values: Mapping[str, str]
-    """By name, as given, without blanks."""
+    """By name, as given, without blanks; the first of those that are repeated."""
     filter: CallFilter
     order: Order
     columns: tuple[str, ...]
@@ -61,16 +62,24 @@ class View:
     """As ``parse_period`` reads it."""
     terms: tuple[tuple[str, Term], ...] = field(default=())
     """What was typed, and what it means."""
+    others: tuple[tuple[str, str], ...] = field(default=())
+    """Names and values beyond the first of those that are repeated."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every name and value, in the order of a clean address."""
+        given = (*self.values.items(), *self.others)
+        return tuple(sorted(given, key=lambda pair: NAMES.index(pair[0])))
 
     def query(self, **changes: str | None) -> str:
         """The query string of this view with changes; None leaves a name out.
 
         Another filter begins at its first page.
         """
-        values = {**self.values, **changes}
-        if "before" not in changes:
-            values.pop("before", None)
-        return urlencode([(name, values[name]) for name in NAMES if values.get(name)])
+        left_out = {*changes} if "before" in changes else {*changes, "before"}
+        kept = [pair for pair in self.pairs if pair[0] not in left_out]
+        kept += [(name, value) for name, value in changes.items() if value]
+        return urlencode(sorted(kept, key=lambda pair: NAMES.index(pair[0])))
 
     def during(self, start: int, end: int, words: Words) -> str:
         """The query string of this view within [start, end), both on whole minutes."""
@@ -82,9 +91,10 @@ class View:
         """Whether calls that come in now belong on top of it."""
         return self.order is Order.NEWEST and self.cursor is None
 
-    def without(self, name: str) -> str:
+    def without(self, name: str, value: str) -> str:
         """The query string without one filter."""
-        return self.query(**{name: None})
+        kept = [pair for pair in self.pairs if pair != (name, value) and pair[0] != "before"]
+        return urlencode(kept)
 
 
 def read_view(query: str, now: UnixMillis, words: Words) -> View:
@@ -99,25 +109,17 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         BadRequest: A name is not known or doubled, or a value cannot be read; it is named.
     """
     require_short(query.encode("utf-8", "surrogatepass"))
-    values = _values(query)
+    values, others = _values(query)
     wanted, period = _period(values, now, words)
     terms = tuple(_terms(values.get("q", "")))
-    if "agent" in values:
-        terms += ((values["agent"], Term(Field.AGENT, values["agent"])),)
     wanted = replace(
         wanted,
         terms=tuple(term for _, term in terms),
-        direction=_one(values, "dir", DIRECTIONS),
-        disposition=_one(values, "state", {name: Disposition(name) for name in STATES}),
-        site_id=values.get("site"),
-        group_id=values.get("grp"),
-        ext=values.get("ext"),
         at_least_s=_seconds(values, "min"),
         at_most_s=_seconds(values, "max"),
         rec=_one(values, "rec", _YES_OR_NO),
         mask=_one(values, "mask", _YES_OR_NO),
         noted=_one(values, "note", _YES_OR_NO),
-        party=values.get("party"),
         proposed=_one(values, "proposed", _YES_OR_NO),
         clock=_clock(values, period, words),
         during=_instant(values),
@@ -125,38 +127,74 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
     order = _one(values, "sort", {each.value: each for each in Order}) or Order.NEWEST
     return View(
         values,
-        wanted,
+        _with_others(wanted, values, others),
         order,
         _columns(values),
         values.get("before"),
         period,
         _period_text(values),
         terms,
+        others,
     )
 
 
 _YES_OR_NO = {"yes": True, "no": False}
 
 
-def _values(query: str) -> dict[str, str]:
+def _with_others(
+    wanted: CallFilter, values: Mapping[str, str], others: tuple[tuple[str, str], ...]
+) -> CallFilter:
+    """A filter, and of each name that may be repeated one of its values."""
+    for name, narrowed in _REPEATED.items():
+        if name not in values:
+            continue
+        texts = [values[name], *(text for other, text in others if other == name)]
+        if len(texts) == 1:
+            wanted = narrowed(wanted, texts[0])
+        else:
+            choices = tuple(narrowed(CallFilter(), text) for text in texts)
+            wanted = replace(wanted, either=(*wanted.either, choices))
+    return wanted
+
+
+_REPEATED: dict[str, Callable[[CallFilter, str], CallFilter]] = {
+    "dir": lambda wanted, text: replace(wanted, direction=_known("dir", text, DIRECTIONS)),
+    "state": lambda wanted, text: replace(wanted, disposition=_known("state", text, _STATES)),
+    "site": lambda wanted, text: replace(wanted, site_id=text),
+    "grp": lambda wanted, text: replace(wanted, group_id=text),
+    "ext": lambda wanted, text: replace(wanted, ext=text),
+    "party": lambda wanted, text: replace(wanted, party=text),
+    "agent": lambda wanted, text: replace(wanted, terms=(*wanted.terms, Term(Field.AGENT, text))),
+}
+"""May be given more than once, and then one of them holds: a filter with one more of them."""
+
+
+def _values(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=60)
     except ValueError:
         raise BadRequest("The address cannot be read.") from None
     values: dict[str, str] = {}
-    for name, text in pairs:
+    others: dict[tuple[str, str], None] = {}
+    for name, given in pairs:
+        text = given.strip()
         if name == "col":
             # Boxes that were ticked, each by itself: the form without a script.
             values["cols"] = f"{values['cols']},{text}" if "cols" in values else text
             continue
         if name not in NAMES:
             raise BadRequest(f"{name[:40]!r} is not a filter here; known are {', '.join(NAMES)}.")
-        if name in values:
-            raise BadRequest(f"{name}: given more than once.")
-        if not text.isprintable():
+        if not given.isprintable():
             raise BadRequest(f"{name}: holds a control character.")
-        values[name] = text.strip()
-    return {name: text for name, text in values.items() if text}
+        if not text or values.get(name) == text:
+            continue
+        if name not in values:
+            values[name] = text
+        elif name in _REPEATED:
+            others[name, text] = None
+        else:
+            raise BadRequest(f"{name}: given more than once.")
+    return values, tuple(others)
 
 
 def _period(
@@ -180,8 +218,10 @@ def _period_text(values: Mapping[str, str]) -> str | None:
 
 def _one(values: Mapping[str, str], name: str, known: Mapping[str, T]) -> T | None:
     text = values.get(name)
-    if text is None:
-        return None
+    return None if text is None else _known(name, text, known)
+
+
+def _known(name: str, text: str, known: Mapping[str, T]) -> T:
     if text not in known:
         raise BadRequest(f"{name}: must be one of {', '.join(known)}.")
     return known[text]

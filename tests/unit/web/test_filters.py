@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
-from callreel.model import UnixMillis
+from callreel.model import Direction, Disposition, UnixMillis
 from callreel.web.pages.filters import COLUMNS, NAMES, View, read_view
 from callreel.web.pages.words import Words, catalog
 
@@ -95,9 +96,28 @@ def test_the_order_of_a_clean_address_is_always_the_same() -> None:
     mixed = read("note=yes&q=+&dir=in&before=abc&since=7d")
     assert mixed.query() == "since=7d&dir=in&note=yes"
     assert mixed.query(before=mixed.cursor).endswith("&before=abc")
-    assert mixed.without("since") == "dir=in&note=yes"
+    assert mixed.without("since", "7d") == "dir=in&note=yes"
     assert mixed.query(dir=None, state="busy") == "since=7d&state=busy&note=yes"
     assert set(NAMES) >= set(mixed.values)
+
+
+def test_what_is_given_twice_may_be_either() -> None:
+    """Of places, people, directions and outcomes; twice the same is once."""
+    view = read("grp=a&dir=out&grp=b&grp=a&agent=x&state=busy&state=failed&grp=")
+    assert view.query() == "dir=out&state=busy&state=failed&grp=a&grp=b&agent=x"
+    assert view.filter == CallFilter(
+        direction=Direction.OUTBOUND,
+        terms=(Term(Field.AGENT, "x"),),
+        either=(
+            (CallFilter(disposition=Disposition.BUSY), CallFilter(disposition=Disposition.FAILED)),
+            (CallFilter(group_id="a"), CallFilter(group_id="b")),
+        ),
+    )
+    assert view.without("grp", "a") == "dir=out&state=busy&state=failed&grp=b&agent=x"
+    assert view.query(grp="c", state=None) == "dir=out&grp=c&agent=x"
+    for query in ("dir=in&dir=up", "rec=yes&rec=no", "since=7d&since=today"):
+        with pytest.raises(BadRequest):
+            read(query)
 
 
 def test_live_is_where_new_calls_would_be() -> None:
