@@ -13,7 +13,7 @@ from callreel.db import audit, calls, directory, key_presses
 from callreel.db.search import CallFilter, search_calls
 from callreel.errors import Forbidden, NotFound, NotReady
 from callreel.flows.masking import SpanChange
-from callreel.model import Principal, RecordingId, Role, Span, SpanSource
+from callreel.model import Party, Principal, RecordingId, Role, Span, SpanSource
 from tests.audio.labelled_keys import Kind, key
 from tests.flows.house import ALL, House, samples
 
@@ -153,6 +153,33 @@ def test_taking_one_proposal_leaves_the_others_as_they_are(house: House) -> None
     assert [each.state for each in left.spans] == ["active", "removed", "proposed"]
     house.masking.change(ann, recording, third, SpanChange("a card", confirm=True), address=None)
     assert house.key_finder.once() == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_less"),
+    [
+        (SpanChange("moved", start_s=29.98, end_s=29.99), True),
+        (SpanChange("shorter", end_s=5.0), True),
+        (SpanChange("one party", channel=Party.RIGHT.value), True),
+        (SpanChange("longer", start_s=4.0, end_s=6.0), False),
+    ],
+    ids=["elsewhere", "shorter", "one-channel", "longer"],
+)
+def test_a_proposal_is_not_dismissed_by_moving_it(
+    house: House, wanted: SpanChange, is_less: bool
+) -> None:
+    """Masking less than what was proposed needs the right to narrow, as taking it away does."""
+    recording = take(house, "list", 5.0, 20.0)
+    ann, carl = house.user("ann", Role.SUPERVISOR), house.user("carl", Role.COMPLIANCE)
+    house.key_finder.once()
+    first = house.masking.spans(ann, recording).spans[0].id
+    if is_less:
+        with pytest.raises(Forbidden):
+            house.masking.change(ann, recording, first, wanted, address=None)
+        assert proposed(house, ann, recording)[0] == (4.5, 5.6)
+    who = carl if is_less else ann
+    house.masking.change(who, recording, first, wanted, address=None)
+    assert [each.state for each in house.masking.spans(carl, recording).spans].count("active") == 1
 
 
 def test_a_dismissed_proposal_does_not_come_back(house: House) -> None:
