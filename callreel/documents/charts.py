@@ -107,7 +107,7 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> str:
 
 
 def histogram(
-    title: str, labels: Sequence[str], counts: Series, target: float | None = None
+    title: str, labels: Sequence[str], counts: Series, target: tuple[str, float] | None = None
 ) -> str:
     """Bars side by side without a gap, and a line where the target is.
 
@@ -115,7 +115,7 @@ def histogram(
         title: What it shows.
         labels: One for each bar.
         counts: How high each bar is.
-        target: Where the line goes: how many bars are left of it; None for no line.
+        target: The name of the line, and how many bars are left of it; None for no line.
     """
     axis = _Axis(max(counts.values, default=0.0), len(labels), gap=0.06)
     parts = [axis.rules(), _legend([counts])]
@@ -124,12 +124,14 @@ def histogram(
             told = f"{label}: {_number(value)}"
             parts.append(axis.bar(place, 0.0, value, counts.kind, told))
     if target is not None:
-        x = axis.left(min(max(target, 0.0), float(len(labels))))
+        named, bars = target
+        x = axis.left(min(max(bars, 0.0), float(len(labels))))
         parts.append(
             f'<rect x="{_px(x - 1)}" y="{_TOP - 8}" width="2" '
-            f'height="{HEIGHT - _BOTTOM - _TOP + 8}" {_fill("accent")}><title>Target</title></rect>'
+            f'height="{HEIGHT - _BOTTOM - _TOP + 8}" {_fill("accent")}>'
+            f"<title>{_text(named)}</title></rect>"
         )
-        parts.append(_label(x + 5, _TOP, "target", "accent"))
+        parts.append(_label(x + 5, _TOP, named, "accent"))
     parts.append(axis.labels(labels))
     return _svg(title, parts)
 

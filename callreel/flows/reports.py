@@ -6,8 +6,8 @@ known is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection
@@ -145,7 +145,13 @@ class Reports:
         """The reports that somebody may have."""
         return tuple(kind for kind in KINDS if may(principal, kind.action))
 
-    def make(self, principal: Principal, slug: str, asked: Mapping[str, str]) -> Report:
+    def make(
+        self,
+        principal: Principal,
+        slug: str,
+        asked: Mapping[str, str],
+        say: Callable[[str], str] = str,
+    ) -> Report:
         """Make one report.
 
         Args:
@@ -153,6 +159,7 @@ class Reports:
             slug: Which kind.
             asked: The parameters of the kind by name, as typed; without them its own period, and
                 the time zone of the sites where they have one in common, else UTC.
+            say: Writes the texts of its picture in the language of who looks.
 
         Raises:
             NotFound: No such kind, or not for this user.
@@ -172,7 +179,9 @@ class Reports:
                 told = ", ".join(known_names)
                 raise BadRequest(f"{name[:40]!r} is not a parameter of {slug}; known: {told}.")
         with self._db.read_within(self._limit_s) as conn:
-            question = self._question(conn, kind, scope_for(principal, kind.action), asked)
+            question = replace(
+                self._question(conn, kind, scope_for(principal, kind.action), asked), say=say
+            )
             content = kind.make(conn, question)
         rows = require_rows(content.rows)
         total = content.total if rows else None

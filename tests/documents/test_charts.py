@@ -31,7 +31,7 @@ DRAWN: dict[str, Draw] = {
     ),
     "lines": lambda name: charts.lines(name, [name, "b"], [Series(name, "accent", [1.5, 2])]),
     "histogram": lambda name: charts.histogram(
-        name, [name, "b"], Series(name, "abandoned", [4, 2]), 1.5
+        name, [name, "b"], Series(name, "abandoned", [4, 2]), (name, 1.5)
     ),
     "ranked_bars": lambda name: charts.ranked_bars(name, [Ranked(name, 3, name)]),
     "grid": lambda name: charts.grid(name, [name], [name, "b"], [[1, 200]]),
@@ -99,7 +99,7 @@ def test_the_darkest_cell_is_the_largest() -> None:
 def test_the_target_stands_where_it_is() -> None:
     """Between the bars before it and behind it, and at the edge where it is beyond all."""
     for target, between in ((0.0, 0.0), (1.0, 0.5), (99.0, 1.0)):
-        svg = charts.histogram("x", ["a", "b"], Series("n", "in", [1, 1]), target)
+        svg = charts.histogram("x", ["a", "b"], Series("n", "in", [1, 1]), ("Target", target))
         (line,) = rects(svg, "accent")
         left = 56 + between * (charts.WIDTH - 56 - 12)
         assert float(line["x"]) == pytest.approx(left - 1, abs=0.1)

@@ -150,6 +150,22 @@ def test_no_match_says_what_was_searched_and_how_to_go_back(window: OpenWindow) 
     assert page.url.endswith("/calls?since=7d&state=busy")
 
 
+def test_a_filter_that_is_given_twice_finds_either(window: OpenWindow) -> None:
+    """Told beside the others, kept while more is chosen, and taken away by its box."""
+    page = window()
+    page.goto("/calls?agent=kwame&agent=aoife&cols=started,agent")
+    also = page.get_by_role("checkbox", name="or Agent: aoife")
+    expect(also).to_be_checked()
+    agents = page.locator("#rows td:last-child")
+    told = {text.strip().split("\n")[0][:5] for text in agents.all_inner_texts()}
+    assert told == {"Kwame", "Aoife"}
+    page.locator("#since").select_option("30d")
+    page.wait_for_url("**/calls?since=30d&agent=kwame&agent=aoife&cols=started%2Cagent")
+    also.uncheck()
+    page.wait_for_url("**/calls?since=30d&agent=kwame&cols=started%2Cagent")
+    assert "Aoife" not in page.locator("#rows").inner_text()
+
+
 def test_the_list_works_without_a_script(window: OpenWindow, town: Town) -> None:
     """Filters, paging, the call, and plain sound."""
     page = window(java_script_enabled=False)

@@ -257,16 +257,15 @@ SEEN = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
-    if (!parent.closest("script, style, figure.picture, datalist, noscript"))
+    if (!parent.closest("script, style, datalist, noscript"))
       found.push(walker.currentNode.data.replace(/\\s+/g, " ").trim());
   }
   for (const one of document.body.querySelectorAll("*"))
     for (const name of ["title", "aria-label", "placeholder", "alt"])
-      if (one.hasAttribute(name) && !one.closest("figure.picture"))
-        found.push(one.getAttribute(name).trim());
+      if (one.hasAttribute(name)) found.push(one.getAttribute(name).trim());
   return found.filter(text => text);
 }"""
-"""Every text of a page, hidden menus and dialogs included; charts are English."""
+"""Every text of a page, hidden menus and dialogs included."""
 
 
 def english_sentences(language: str) -> list[re.Pattern[str]]:

@@ -96,9 +96,13 @@ def busy_lines(conn: Connection, asked: Question) -> Content:
             at=f"{at:%Y-%m-%d %H:%M:%S}",
         ),
         charts.lines(
-            "Most lines in use at once",
+            asked.say(to_translate("Most lines in use at once")),
             labels[:-1],
-            [charts.Series("Lines", "accent", [peak.lines for peak in found])],
+            [
+                charts.Series(
+                    asked.say(to_translate("Lines")), "accent", [peak.lines for peak in found]
+                )
+            ],
         ),
     )
 

@@ -77,9 +77,15 @@ def masking(conn: Connection, asked: Question) -> Content:
             time=told,
         ),
         charts.stacked_bars(
-            "Masked calls by week",
+            asked.say(to_translate("Masked calls by week")),
             [f"{week:%d %b}" for week in weeks],
-            [charts.Series("Masked calls", "masked", [masked[week] for week in weeks])],
+            [
+                charts.Series(
+                    asked.say(to_translate("Masked calls")),
+                    "masked",
+                    [masked[week] for week in weeks],
+                )
+            ],
         ),
     )
 
@@ -169,11 +175,13 @@ def exceptions(conn: Connection, asked: Question) -> Content:
         rows.append(Row(cells, {"call": {"call": call.id}}))
     rows.sort(key=lambda row: (-int(row.cells[0] or 0), str(row.cells[3])))
     names = (
-        ("unpaired", "Signals without partner"),
-        ("orphan", "Signals without call"),
-        ("proposed", "Calls with proposed masks"),
+        ("unpaired", to_translate("Signals without partner")),
+        ("orphan", to_translate("Signals without call")),
+        ("proposed", to_translate("Calls with proposed masks")),
     )
-    bars = [charts.Ranked(told, counts[name], f"{counts[name]:,}") for name, told in names]
+    bars = [
+        charts.Ranked(asked.say(told), counts[name], f"{counts[name]:,}") for name, told in names
+    ]
     return Content(
         _EXCEPTIONS,
         rows,
@@ -184,7 +192,7 @@ def exceptions(conn: Connection, asked: Question) -> Content:
             orphans=counts["orphan"],
             calls=calls_in_all(counts["proposed"]),
         ),
-        charts.ranked_bars("What waits for a person", bars, "masked"),
+        charts.ranked_bars(asked.say(to_translate("What waits for a person")), bars, "masked"),
     )
 
 
@@ -250,7 +258,7 @@ def playback(conn: Connection, asked: Question) -> Content:
             times=counted(len(rows), "%(num)s time", "%(num)s times"),
             users=counted(len(by_user), "%(num)s user", "%(num)s users"),
         ),
-        charts.ranked_bars("Times played, by user", bars),
+        charts.ranked_bars(asked.say(to_translate("Times played, by user")), bars),
     )
 
 

@@ -102,12 +102,12 @@ def _links(link: Link) -> Mapping[str, Link]:
 
 def agents(conn: Connection, asked: Question) -> Content:
     """Calls of each person of the directory, those with most talk first."""
-    return _ranked(conn, asked, "Talk by agent", _AGENTS, _agent)
+    return _ranked(conn, asked, to_translate("Talk by agent"), _AGENTS, _agent)
 
 
 def groups(conn: Connection, asked: Question) -> Content:
     """Calls of each group of the directory, those with most talk first."""
-    return _ranked(conn, asked, "Talk by group", _GROUPS, _group)
+    return _ranked(conn, asked, to_translate("Talk by group"), _GROUPS, _group)
 
 
 _Names = tuple[str, ...]
@@ -148,7 +148,7 @@ def _ranked(
     ]
     blank = [""] * (len(columns) - len(_NUMBERS) - 1)
     bars = [
-        charts.Ranked(names[0], seconds(one.talk_ms), length(seconds(one.talk_ms)))
+        charts.Ranked(asked.say(names[0]), seconds(one.talk_ms), length(seconds(one.talk_ms)))
         for (names, _), one in order[:_CHARTED]
     ]
     return Content(
@@ -156,7 +156,7 @@ def _ranked(
         rows,
         Row((TOTAL, *blank, *total.cells()), _links(asked.base)),
         talk_in_all(total.calls, total.talk_ms),
-        charts.ranked_bars(title, bars, "out"),
+        charts.ranked_bars(asked.say(title), bars, "out"),
     )
 
 
@@ -203,7 +203,7 @@ def top_calls(conn: Connection, asked: Question) -> Content:
         rows,
         None,
         NO_CALLS if told is None else worded("The longest: %(time)s of talk", time=told),
-        charts.ranked_bars("The longest calls", bars),
+        charts.ranked_bars(asked.say(to_translate("The longest calls")), bars),
     )
 
 
@@ -233,7 +233,7 @@ def top_numbers(conn: Connection, asked: Question) -> Content:
         )
         rows.append(Row(cells, _links_of_number(asked.base, each.number)))
     bars = [
-        charts.Ranked(each.number or _WITHHELD, each.calls, f"{each.calls:,}")
+        charts.Ranked(each.number or asked.say(_WITHHELD), each.calls, f"{each.calls:,}")
         for each in found[:_CHARTED]
     ]
     return Content(
@@ -242,12 +242,12 @@ def top_numbers(conn: Connection, asked: Question) -> Content:
         None,
         worded(
             "Most often: %(number)s, %(calls)s",
-            number=bars[0].label,
+            number=found[0].number or _WITHHELD,
             calls=calls_in_all(found[0].calls),
         )
         if found
         else NO_CALLS,
-        charts.ranked_bars("Numbers with most calls", bars),
+        charts.ranked_bars(asked.say(to_translate("Numbers with most calls")), bars),
     )
 
 

@@ -66,6 +66,8 @@ class Question:
     """Rows of a ranking."""
     target_s: int
     """How long a caller should wait at the most, in seconds."""
+    say: Callable[[str], str] = str
+    """Writes the texts of a picture; what others sent stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from callreel.flows.report_kinds.shape import (
 )
 from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import MONTHS, WEEKDAYS, local, start_of_day
-from callreel.wording import counted, worded
+from callreel.wording import counted, to_translate, worded
 
 _IN, _OUT, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
 _ANALYSIS = (
@@ -96,15 +96,15 @@ def analysis(conn: Connection, asked: Question) -> Content:
         rows.append(_analysed(begin, counts[slot], waits.get(slot, Counter()), link))
     labels = [str(row.cells[0]) for row in rows]
     names = (
-        ("In", "in"),
-        ("Out", "out"),
-        ("Internal", "internal"),
-        ("Other", "other"),
-        ("Abandoned", "abandoned"),
+        (to_translate("In"), "in"),
+        (to_translate("Out"), "out"),
+        (to_translate("Internal"), "internal"),
+        (to_translate("Other"), "other"),
+        (to_translate("Abandoned"), "abandoned"),
     )
     bars = [counts[slot].stacked() for slot in told]
     stack = [
-        charts.Series(name, kind, [bar[place] for bar in bars])
+        charts.Series(asked.say(name), kind, [bar[place] for bar in bars])
         for place, (name, kind) in enumerate(names)
     ]
     return Content(
@@ -112,7 +112,9 @@ def analysis(conn: Connection, asked: Question) -> Content:
         rows,
         _analysed(TOTAL, total, summed(waits.values()), asked.base),
         talk_in_all(total.all, total.talk_ms),
-        charts.stacked_bars("Calls by half hour of the day", labels, stack),
+        charts.stacked_bars(
+            asked.say(to_translate("Calls by half hour of the day")), labels, stack
+        ),
     )
 
 
@@ -191,10 +193,10 @@ def abandoned(conn: Connection, asked: Question) -> Content:
             "%(told)s, %(share)s of those that came in", told=told, share=f"{part * 100:.1f}%"
         ),
         charts.histogram(
-            "How long callers waited before they hung up",
+            asked.say(to_translate("How long callers waited before they hung up")),
             labels,
-            charts.Series("Abandoned", "abandoned", bars),
-            asked.target_s / _WAIT_BAR_S,
+            charts.Series(asked.say(to_translate("Abandoned")), "abandoned", bars),
+            (asked.say(to_translate("Target")), asked.target_s / _WAIT_BAR_S),
         ),
     )
 
@@ -245,13 +247,18 @@ def busy_hours(conn: Connection, asked: Question) -> Content:
             calls=calls_in_all(most),
         )
     grid = [[found[day, hour] for hour in hours] for day in range(7)]
-    names = [name[:3] for name in WEEKDAYS]
+    names = [asked.say(name)[:3] for name in WEEKDAYS]
     return Content(
         columns,
         rows,
         _hours(TOTAL, total, linked(asked.base, zone=asked.zone.key)),
         headline,
-        charts.grid("Calls by weekday and hour", names, [f"{hour:02}" for hour in hours], grid),
+        charts.grid(
+            asked.say(to_translate("Calls by weekday and hour")),
+            names,
+            [f"{hour:02}" for hour in hours],
+            grid,
+        ),
     )
 
 
@@ -305,7 +312,11 @@ def year_on_year(conn: Connection, asked: Question) -> Content:
             before=sums[0],
             last_year=str(year - 1),
         ),
-        charts.lines("Calls by month", [name[:3] for name in MONTHS], series),
+        charts.lines(
+            asked.say(to_translate("Calls by month")),
+            [asked.say(name)[:3] for name in MONTHS],
+            series,
+        ),
     )
 
 

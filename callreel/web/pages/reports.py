@@ -67,7 +67,9 @@ class ReportPages:
         slug = request.path_params["kind"]
         asked.setdefault("zone", visitor.words.zone.key)
         principal = visitor.signed_in.principal
-        report = await self._making.run(self._reports.make, principal, slug, asked)
+        # Files are for other programs and other people: they are in English.
+        say = visitor.words.catalog.worded if form is None else str
+        report = await self._making.run(self._reports.make, principal, slug, asked, say)
         if form is not None:
             data = await self._making.run(_file, report, form)
             suffix = "csv" if form.startswith("csv") else form
