@@ -36,6 +36,7 @@ from callreel.flows.mail import Mailer, MailServer
 from callreel.flows.making import Kind
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
+from callreel.flows.ongoing import Ongoing
 from callreel.flows.peaks import Peaks
 from callreel.flows.people import People
 from callreel.flows.places import Places
@@ -309,6 +310,7 @@ def open_serving(settings: Settings) -> Serving:
         peaks=Peaks(base.db, sound, cache.forget),
         masking=Masking(base.db, base.keys, system_clock),
         noting=Noting(base.db, system_clock),
+        ongoing=Ongoing(base.db, system_clock),
         views=SavedViews(base.db, system_clock),
         jobs=office.jobs,
         schedules=office.schedules,

@@ -10,6 +10,7 @@ API = "/api/v1"
 CALLS_PATH = f"{API}/calls"
 CHANGES_PATH = f"{API}/changes"
 SIGNALS_PATH = f"{API}/signals"
+ONGOING_PATH = f"{API}/calls-in-progress"
 OPENAPI_PATH = f"{API}/openapi.json"
 ECHO_PATH = "/v"
 """Where Echo serves; a token follows."""
@@ -112,6 +113,38 @@ class MatchItem(TypedDict):
 
     call_id: str
     recording_id: str | None
+
+
+OngoingItem = TypedDict(
+    "OngoingItem",
+    {
+        "datasource": str,
+        "id": str,
+        "state": str,
+        "direction": str,
+        "from": str,
+        "to": str,
+        "caller_name": str,
+        "extension": str | None,
+        "agent": str | None,
+        "started_at": str,
+        "answered_at": str | None,
+    },
+)
+"""A call in progress; state is ringing, talking or held. It has no recording and no sound yet."""
+
+
+class ToldBody(TypedDict):
+    """Answer to news of a leg; it is on the disk."""
+
+    unique_id: str
+    state: str
+
+
+class OngoingBody(TypedDict):
+    """Calls in progress, newest first."""
+
+    items: list[OngoingItem]
 
 
 class SignalBody(TypedDict):

@@ -22,6 +22,7 @@ from callreel.db.database import Database
 from callreel.db.search import CallFilter, search_calls
 from callreel.demo import build, state
 from callreel.demo.logins import DemoLogin, ensure_logins
+from callreel.demo.ongoing import tell_of_calls
 from callreel.model import Call, Role, Scope
 from callreel.settings import Settings, load_settings
 from callreel.web.shapes import call_item
@@ -82,6 +83,7 @@ def _look_up(settings: Settings) -> tuple[tuple[DemoLogin, ...], tuple[Call, ...
     base = open_base(settings)
     try:
         known = state.known_passwords(settings.data_dir)
+        tell_of_calls(base.db, system_clock)
         return ensure_logins(base.db, known, system_clock()), tuple(_every_call(base.db))
     finally:
         base.close()

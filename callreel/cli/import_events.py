@@ -23,6 +23,55 @@ from callreel.flows.switch import SwitchSignals
 from callreel.importers.events import KINDS, Tally, read_events, run_events
 from callreel.importers.heard import EventOptions, KeyRules
 
+_NAMING = (
+    click.option(
+        "--internal-digits",
+        default=6,
+        show_default=True,
+        type=click.IntRange(1, 15),
+        help="A number of at most so many digits is an extension.",
+    ),
+    click.option(
+        "--unmask-name",
+        "unmask_names",
+        multiple=True,
+        default=("unmask",),
+        show_default=True,
+        metavar="NAME",
+        help="An event of this name says off; may be repeated.",
+    ),
+    click.option(
+        "--mask-name",
+        "mask_names",
+        multiple=True,
+        default=("mask",),
+        show_default=True,
+        metavar="NAME",
+        help="An event of this name says on; may be repeated.",
+    ),
+)
+_OF_CEL = (
+    click.option("--table", default="cel", show_default=True, help="Of CEL, in SQLite."),
+    click.option(
+        "--columns",
+        default="",
+        metavar="NAMES",
+        help="Of CEL lines without a header, with commas between; else as in the samples.",
+    ),
+)
+
+
+def naming_options(command: Command) -> Command:
+    """Give a command the options of all that reads events."""
+    for option in _NAMING:
+        command = option(command)
+    return command
+
+
+def folded(names: tuple[str, ...]) -> frozenset[str]:
+    """Names of events as they are compared."""
+    return frozenset(name.strip().lower() for name in names)
+
 
 def _key_options(command: Command) -> Command:
     """Give a command the options about keys, as one argument ``keys``."""
@@ -79,48 +128,15 @@ def _form_options(command: Command) -> Command:
         options = EventOptions(
             clock=system_clock,
             timezone=None if zone is None else zone_of(zone),
-            mask_names=frozenset(name.strip().lower() for name in mask_names),
-            unmask_names=frozenset(name.strip().lower() for name in unmask_names),
+            mask_names=folded(mask_names),
+            unmask_names=folded(unmask_names),
             columns=tuple(columns.split(",")) if columns else (),
             table=table,
             internal_digits=internal_digits,
         )
         command(options=options, **others)
 
-    for option in (
-        click.option(
-            "--internal-digits",
-            default=6,
-            show_default=True,
-            type=click.IntRange(1, 15),
-            help="A number of at most so many digits is an extension.",
-        ),
-        click.option("--table", default="cel", show_default=True, help="Of CEL, in SQLite."),
-        click.option(
-            "--columns",
-            default="",
-            metavar="NAMES",
-            help="Of CEL lines without a header, with commas between; else as in the samples.",
-        ),
-        click.option(
-            "--unmask-name",
-            "unmask_names",
-            multiple=True,
-            default=("unmask",),
-            show_default=True,
-            metavar="NAME",
-            help="An event of this name says off; may be repeated.",
-        ),
-        click.option(
-            "--mask-name",
-            "mask_names",
-            multiple=True,
-            default=("mask",),
-            show_default=True,
-            metavar="NAME",
-            help="An event of this name says on; may be repeated.",
-        ),
-    ):
+    for option in (*_NAMING, *_OF_CEL):
         with_options = option(with_options)
     return with_options
 

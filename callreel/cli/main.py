@@ -12,6 +12,7 @@ from callreel.cli.directory import channel_group, datasource_group, extension_gr
 from callreel.cli.export import export_command
 from callreel.cli.imports import import_group, watch_command
 from callreel.cli.leases import lease_group
+from callreel.cli.live import live_command
 from callreel.cli.places import store_group, voicelocation_group
 from callreel.cli.prove import prove_command
 from callreel.cli.report import report_command
@@ -37,6 +38,7 @@ COMMANDS: tuple[click.Command, ...] = (
     store_group,
     import_group,
     watch_command,
+    live_command,
     calls_command,
     fetch_command,
     prove_command,

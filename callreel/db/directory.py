@@ -153,14 +153,19 @@ def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = N
         datasource: Its name.
         site_id: The site it feeds where it is new; None makes one of the same id.
     """
-    wanted = select(datasources.c.site_id).where(datasources.c.id == datasource)
-    known = conn.execute(wanted).scalar()
+    known = site_of_datasource(conn, datasource)
     if known is None:
         site = ensure_site(conn, site_id or datasource)
         _insert_once(conn, datasources, id=datasource, site_id=site.id)
         # Another may have been first, with another site.
-        known = conn.execute(wanted).scalar_one()
+        known = site_of_datasource(conn, datasource) or site.id
     return ensure_site(conn, known)
+
+
+def site_of_datasource(conn: Connection, datasource: str) -> str | None:
+    """The id of the site that a datasource feeds; None where there is no such datasource."""
+    wanted = select(datasources.c.site_id).where(datasources.c.id == datasource)
+    return conn.execute(wanted).scalar()
 
 
 def ensure_group(conn: Connection, site_id: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of those who work in a browser: sessions, notes, saved views, listening, links.
+"""Tables of those who work in a browser: sessions, notes, views, listening, links, what goes on.
 
 A part of ``schema.py``, with the same metadata.
 """
@@ -107,6 +107,29 @@ leases = Table(
     Column("role", Text, nullable=False, server_default=""),
     Index(None, "ends_at"),
     Index(None, "recording_id"),
+)
+
+ongoing_legs = Table(
+    "ongoing_legs",
+    metadata,
+    Column("datasource", Text, ForeignKey("datasources.id"), primary_key=True),
+    Column("unique_id", Text, primary_key=True),
+    Column("linked_id", Text, nullable=False),
+    Column("site_id", Text, ForeignKey("sites.id"), nullable=False),
+    Column("directory_user_id", Text, ForeignKey("directory_users.id")),
+    Column("extension", Text),
+    Column("direction", Text, nullable=False),
+    Column("from_number", Text, nullable=False),
+    Column("to_number", Text, nullable=False),
+    Column("caller_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("answered_at", BigInteger),
+    Column("told_at", BigInteger, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),
+    Index(None, "heard_at"),
+    Index(None, "datasource", "linked_id"),
+    CheckConstraint("state IN ('ringing', 'talking', 'held', 'ended')", name="state_known"),
 )
 
 preferences = Table(

@@ -6,7 +6,7 @@ Nothing depends on it for safety: the key of a render names its mask revision, a
 from __future__ import annotations
 
 from callreel.audio.rendered import RenderCache
-from callreel.db import changes, idempotency, leases, sessions, tickets, tokens
+from callreel.db import changes, idempotency, leases, ongoing, sessions, tickets, tokens
 from callreel.db.database import Database
 from callreel.model import Clock, UnixMillis
 
@@ -51,3 +51,4 @@ class Tidy:
             sessions.forget_expired(conn, self._clock())
             tickets.forget_expired(conn, UnixMillis(self._clock() - TICKETS_MS))
             leases.forget_ended(conn, self._clock())
+            ongoing.forget_before(conn, UnixMillis(self._clock() - ongoing.AGE_MS))

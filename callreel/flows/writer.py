@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from callreel.db import audit, calls, changes, masks, signals
+from callreel.db import audit, calls, changes, masks, ongoing, signals
 from callreel.db.audit import AuditEntry
 from callreel.db.calls import NewCall, NewRecording
 from callreel.db.database import Database
@@ -120,6 +120,7 @@ class BatchWriter:
             seal = self._seal(recording.id, 1, ())
             stored = Result(calls.put_recording(conn, recording, seal, now))
         told = Result(calls.put_call(conn, call, now))
+        ongoing.end_with_record(conn, call.datasource, call.unique_id, call.linked_id)
         if recording is not None and entry.keyed_by_sound:
             # The sound came before its side-car, as a call of which nothing else was known.
             nameless = call_id(entry.datasource, SOUND_KEY + recording.sha256)

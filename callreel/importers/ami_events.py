@@ -6,7 +6,7 @@ Source: Asterisk's documentation of DTMFEnd, UserEvent and CEL; ``manager.conf.s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from callreel.errors import BadInput
@@ -27,7 +27,7 @@ from callreel.model import UnixMillis
 
 
 def read_ami(path: Path, options: EventOptions) -> HeardItems:
-    """Events of one file; each ends with an empty line.
+    """Events of one file.
 
     Args:
         path: The file.
@@ -36,21 +36,35 @@ def read_ami(path: Path, options: EventOptions) -> HeardItems:
     Raises:
         BadInput: It cannot be read.
     """
+    for origin, found in ami_blocks(path):
+        yield found if isinstance(found, Problem) else ami_event(origin, found, options)
+
+
+def ami_blocks(path: Path) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
+    """Where each event stands, and its headers; each ends with an empty line.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
     for block in read_blocks(path):
         origin = f"{path.name}:{block.number}"
         if not block.ended:
-            yield Problem(origin, "the last event is not complete yet", Result.WAITING)
+            waiting = "the last event is not complete yet"
+            yield origin, Problem(origin, waiting, Result.WAITING)
         elif block.lines is None:
-            yield Problem(origin, "it is larger than any event")
+            yield origin, Problem(origin, "it is larger than any event")
         else:
             found = headers(block.lines)
             if found is None:
-                yield Problem(origin, "two events without an empty line between them")
+                yield origin, Problem(origin, "two events without an empty line between them")
             elif "event" in found:
-                yield _event(origin, found, options)
+                yield origin, found
 
 
-def _event(origin: str, found: Mapping[str, str], options: EventOptions) -> Heard | Problem | None:
+def ami_event(
+    origin: str, found: Mapping[str, str], options: EventOptions
+) -> Heard | Problem | None:
+    """What one event says; None where it is of another kind."""
     kind = found["event"].lower()
     if kind == "cel":
         # Its keys come as DTMFEnd as well; twice they would be none of the sequences.

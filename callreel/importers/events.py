@@ -66,7 +66,7 @@ def read_events(
             if isinstance(item, Problem):
                 yield item
             elif item is not None and item.mute is not None:
-                yield _signal(item, item.mute, options)
+                yield switch_event(item, item.mute, options)
             else:
                 tally.others += 1
                 if log is not None and item is not None:
@@ -75,7 +75,8 @@ def read_events(
         yield _of_keys(typed, options)
 
 
-def _signal(heard: Heard, mute: bool, options: EventOptions) -> SwitchEvent:
+def switch_event(heard: Heard, mute: bool, options: EventOptions) -> SwitchEvent:
+    """Mute on or off as the flow takes it."""
     return SwitchEvent(
         origin=heard.origin,
         datasource=options.datasource,
@@ -92,7 +93,7 @@ def _of_keys(typed: Typed, options: EventOptions) -> SwitchEvent | Problem:
     if typed.is_open:
         reason = "the stop sequence may still go on; it waits until no key can follow"
         return Problem(typed.heard.origin, reason, Result.WAITING)
-    return replace(_signal(typed.heard, typed.mute, options), at=typed.at, cause=Cause.KEYS)
+    return replace(switch_event(typed.heard, typed.mute, options), at=typed.at, cause=Cause.KEYS)
 
 
 def run_events(

@@ -53,15 +53,26 @@ def read_freeswitch_events(path: Path, options: EventOptions) -> HeardItems:
     Raises:
         BadInput: It cannot be read.
     """
+    for origin, found in freeswitch_pieces(path):
+        yield found if isinstance(found, Problem) else freeswitch_event(origin, found, options)
+
+
+def freeswitch_pieces(path: Path) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
+    """Where each event stands, and its headers by their names in lower case.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
     with open_events(path) as file:
         for piece in _Pieces(file):
             origin = f"{path.name}:{piece.number}"
             if piece.is_torn:
-                yield Problem(origin, "the last event is not complete yet", Result.WAITING)
+                waiting = "the last event is not complete yet"
+                yield origin, Problem(origin, waiting, Result.WAITING)
             elif piece.found is None:
-                yield Problem(origin, piece.wrong)
+                yield origin, Problem(origin, piece.wrong)
             else:
-                yield _event(origin, piece.found, options)
+                yield origin, piece.found
 
 
 class _Pieces:
@@ -166,15 +177,18 @@ def _json_event(raw: bytes) -> Mapping[str, str] | None:
     }
 
 
-def _event(origin: str, found: Mapping[str, str], options: EventOptions) -> Heard | Problem | None:
+def freeswitch_event(
+    origin: str, found: Mapping[str, str], options: EventOptions
+) -> Heard | Problem | None:
+    """What one event says; None where it is of another kind."""
     kind = found.get("event-name", "").upper()
     mute, said_uuid = _mute(kind, found, options)
     is_key = mute is None and kind == "DTMF" and options.keys is not None
     if mute is None and not is_key:
         return None
     try:
-        at = _time(found)
-        leg = _leg(found, said_uuid, options)
+        at = freeswitch_time(found)
+        leg = freeswitch_leg(found, said_uuid, options)
     except BadInput as error:
         return Problem(origin, error.message)
     return Heard(origin, at, leg, mute, found.get("dtmf-digit", "").upper() if is_key else "")
@@ -194,14 +208,31 @@ def _mute(
     return None, None
 
 
-def _time(found: Mapping[str, str]) -> UnixMillis:
+def freeswitch_time(found: Mapping[str, str]) -> UnixMillis:
+    """When an event was.
+
+    Raises:
+        BadInput: It does not say.
+    """
     micros = found.get("event-date-timestamp", "")
     if _MICROS.fullmatch(micros) is None:
         raise BadInput("it has no Event-Date-Timestamp in microseconds")
     return UnixMillis(int(micros) // 1000)
 
 
-def _leg(found: Mapping[str, str], said_uuid: str | None, options: EventOptions) -> LegNames:
+def freeswitch_leg(
+    found: Mapping[str, str], said_uuid: str | None, options: EventOptions
+) -> LegNames:
+    """The names of the leg that an event is about.
+
+    Args:
+        found: The event.
+        said_uuid: The uuid in a command; None where it is no command.
+        options: What it does not say.
+
+    Raises:
+        BadInput: A uuid is none.
+    """
     unique_id = said_uuid or found.get("unique-id", "")
     # A command runs outside of any call; what its event says of another leg is not of this one.
     linked_id = "" if said_uuid else found.get("other-leg-unique-id", "")

@@ -30,6 +30,7 @@ from callreel.web.echo import Echo
 from callreel.web.edge import AccessLog, Endpoint, FixedHeaders
 from callreel.web.legacy import Legacy
 from callreel.web.masking import MaskingApi
+from callreel.web.ongoing import OngoingApi
 from callreel.web.outlet import Pace
 from callreel.web.pages.site import PageParts, page_routes
 from callreel.web.peaks import PeaksApi
@@ -40,6 +41,7 @@ from callreel.wire import (
     CALLS_PATH,
     CHANGES_PATH,
     ECHO_PATH,
+    ONGOING_PATH,
     OPENAPI_PATH,
     SIGNALS_PATH,
     VOICE_PATH,
@@ -103,6 +105,7 @@ def build_web(parts: WebParts) -> ASGIApp:
     api = Api(session, parts.browse, parts.issue, parts.tickets)
     masking = MaskingApi(session, parts.signals, parts.masking, parts.settling)
     peaks = PeaksApi(session, parts.peaks)
+    ongoing = OngoingApi(session, parts.pages.ongoing, parts.pages.clock)
     legacy = Legacy(session, parts.issue, parts.signals)
     programs = [
         # No HEAD on these two: their GET mints a token, and masks.
@@ -114,6 +117,7 @@ def build_web(parts: WebParts) -> ASGIApp:
         Route(tokens_path("{recording_id}"), Endpoint(api.tokens, problem, ("POST",))),
         Route(tickets_path("{recording_id}"), Endpoint(api.tickets, problem, ("POST",))),
         Route(peaks_path("{recording_id}"), Endpoint(peaks.peaks, problem, READ)),
+        Route(ONGOING_PATH, Endpoint(ongoing.calls, problem, (*READ, "POST"))),
         Route(SIGNALS_PATH, Endpoint(masking.signals, problem, (*READ, "POST"))),
         Route(settle_path("{signal_id}"), Endpoint(masking.settle, problem, ("POST",))),
         Route(spans_path("{recording_id}"), Endpoint(masking.spans, problem, (*READ, "POST"))),

@@ -7,6 +7,7 @@ import json
 from starlette.requests import Request
 
 from callreel.errors import BadRequest
+from callreel.model import UnixMillis
 from callreel.web import parameters
 from callreel.web.query import strict
 
@@ -65,3 +66,41 @@ def require_members(body: dict[str, object], known: tuple[str, ...]) -> None:
         if name not in known:
             told = ", ".join(known)
             raise BadRequest(f"{name[:40]!r} is not a member here; known: {told}.")
+
+
+def text_of(body: dict[str, object], name: str) -> str:
+    """A text of the body.
+
+    Raises:
+        BadRequest: It is missing, or no text.
+    """
+    value = text_or_none(body, name)
+    if value is None:
+        raise BadRequest(f"{name}: is missing.")
+    return value
+
+
+def text_or_none(body: dict[str, object], name: str) -> str | None:
+    """A text of the body; None where it is missing or null.
+
+    Raises:
+        BadRequest: It is no text, or cannot be stored.
+    """
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"{name}: must be a text.")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadRequest(f"{name}: holds a character that cannot be stored.")
+    return value
+
+
+def instant_of(body: dict[str, object], name: str) -> UnixMillis | None:
+    """An instant of the body; None where it is missing or null.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    value = text_or_none(body, name)
+    return None if value is None else parameters.instant(name, value)

@@ -13,9 +13,16 @@ from callreel.errors import BadRequest
 from callreel.flows.masking import PARTIES, Masking, SpanChange
 from callreel.flows.settling import Settlement, Settling
 from callreel.flows.signal import SignalOrder, Signals
-from callreel.model import CallId, RecordingId, Span, UnixMillis
+from callreel.model import CallId, RecordingId, Span
 from callreel.web import parameters
-from callreel.web.asked import json_body, query_of, require_members
+from callreel.web.asked import (
+    instant_of,
+    json_body,
+    query_of,
+    require_members,
+    text_of,
+    text_or_none,
+)
 from callreel.web.session import Session, address_of, require_own_site
 from callreel.web.shapes import recording_spans_body, signal_body, signal_item
 
@@ -80,9 +87,9 @@ class MaskingApi:
         body = await json_body(request)
         require_members(body, ("settle", "reason", "counterpart_at"))
         decision = Settlement(
-            how=_text(body, "settle"),
-            reason=_text(body, "reason"),
-            counterpart_at=_instant(body, "counterpart_at"),
+            how=text_of(body, "settle"),
+            reason=text_of(body, "reason"),
+            counterpart_at=instant_of(body, "counterpart_at"),
         )
         settled = await run_in_threadpool(
             self._settling.settle,
@@ -116,7 +123,7 @@ class MaskingApi:
             principal,
             recording_id,
             span,
-            _text(body, "reason"),
+            text_of(body, "reason"),
             address=address_of(request),
         )
         return JSONResponse(recording_spans_body(added), 201)
@@ -136,7 +143,7 @@ class MaskingApi:
                 principal,
                 recording_id,
                 span_id,
-                _text(body, "reason"),
+                text_of(body, "reason"),
                 address=address_of(request),
             )
             return JSONResponse(recording_spans_body(seen))
@@ -154,23 +161,23 @@ class MaskingApi:
 
 def _order(body: dict[str, object]) -> SignalOrder:
     require_members(body, ("mute", "objtype", "objid", "key", "call_id", "at", "sent_at"))
-    mute = _MUTE.get(_text(body, "mute"))
+    mute = _MUTE.get(text_of(body, "mute"))
     if mute is None:
         raise BadRequest("mute: must be on or off.")
-    objtype, objid = _text_or_none(body, "objtype"), _text_or_none(body, "objid")
+    objtype, objid = text_or_none(body, "objtype"), text_or_none(body, "objid")
     if (objtype is None) != (objid is None):
         raise BadRequest("objtype and objid: give both or neither.")
     if objtype is not None and objtype not in {"user", "channel"}:
         raise BadRequest("objtype: must be user or channel.")
-    call_id = _text_or_none(body, "call_id")
+    call_id = text_or_none(body, "call_id")
     return SignalOrder(
         mute=mute,
         objtype=objtype,
         objid=objid,
-        container=_text_or_none(body, "key"),
+        container=text_or_none(body, "key"),
         call_id=None if call_id is None else CallId(call_id),
-        at=_instant(body, "at"),
-        sent_at=_instant(body, "sent_at"),
+        at=instant_of(body, "at"),
+        sent_at=instant_of(body, "sent_at"),
     )
 
 
@@ -182,7 +189,7 @@ def _span_change(body: dict[str, object]) -> SpanChange:
     if "end_s" in body and end_s is None:
         end_s = math.inf
     return SpanChange(
-        reason=_text(body, "reason"),
+        reason=text_of(body, "reason"),
         start_s=_seconds(body, "start_s"),
         end_s=end_s,
         channel=_channel(body) if "channel" in body else None,
@@ -197,24 +204,6 @@ def _idempotency_key(request: Request) -> str | None:
     if len(keys) > 1 or not 0 < len(keys[0]) <= MAX_KEY or not keys[0].isascii():
         raise BadRequest(f"Idempotency-Key: one, of at most {MAX_KEY} ASCII characters.")
     return keys[0]
-
-
-def _text(body: dict[str, object], name: str) -> str:
-    value = _text_or_none(body, name)
-    if value is None:
-        raise BadRequest(f"{name}: is missing.")
-    return value
-
-
-def _text_or_none(body: dict[str, object], name: str) -> str | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"{name}: must be a text.")
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadRequest(f"{name}: holds a character that cannot be stored.")
-    return value
 
 
 def _seconds(body: dict[str, object], name: str) -> float | None:
@@ -239,8 +228,3 @@ def _channel(body: dict[str, object]) -> str:
     if not isinstance(value, str) or value not in PARTIES:
         raise BadRequest(f"channel: must be one of {', '.join(PARTIES)}; null is both.")
     return value
-
-
-def _instant(body: dict[str, object], name: str) -> UnixMillis | None:
-    value = _text_or_none(body, name)
-    return None if value is None else parameters.instant(name, value)

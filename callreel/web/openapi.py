@@ -7,20 +7,25 @@ from typing import get_type_hints
 
 from callreel import __version__
 from callreel.audio.formats import FORMATS
+from callreel.db.ongoing import LegState
 from callreel.flows.ticket import MOST_LABEL_CHARS, MOST_USES
-from callreel.model import OutputChannels
+from callreel.model import Direction, OutputChannels
 from callreel.web import parameters
+from callreel.web.ongoing import MEMBERS
 from callreel.web.problems import STATUS
 from callreel.wire import (
     API,
     CALLS_PATH,
     CHANGES_PATH,
+    ONGOING_PATH,
     SIGNALS_PATH,
     CallItem,
     CallPageBody,
     ChangeItem,
     ChangePageBody,
     MatchItem,
+    OngoingBody,
+    OngoingItem,
     PeaksBody,
     PeaksItem,
     RecordingSpansBody,
@@ -31,6 +36,7 @@ from callreel.wire import (
     StoredSpanItem,
     TicketBody,
     TokenBody,
+    ToldBody,
     call_path,
     peaks_path,
     settle_path,
@@ -49,6 +55,9 @@ _SHAPES = (
     ChangeItem,
     ChangePageBody,
     MatchItem,
+    OngoingItem,
+    OngoingBody,
+    ToldBody,
     SignalBody,
     SignalItem,
     SignalPageBody,
@@ -150,6 +159,33 @@ def _members(required: tuple[str, ...], **properties: dict[str, object]) -> dict
         "additionalProperties": False,
         "required": list(required),
         "properties": properties,
+    }
+
+
+_OF_LEGS: dict[str, dict[str, object]] = {
+    "state": {"type": "string", "enum": list(LegState)},
+    "direction": {"type": "string", "enum": list(Direction)},
+    "at": _INSTANT,
+}
+
+
+def _ongoing_paths() -> dict[str, object]:
+    return {
+        ONGOING_PATH: {
+            "get": _operation(
+                "Calls in progress within your sight, newest first.",
+                OngoingBody,
+                query=parameters.ONGOING,
+            ),
+            "post": _operation(
+                "Tell of one leg of a call in progress; a member that is left out changes nothing.",
+                ToldBody,
+                body=_members(
+                    ("datasource", "unique_id", "state"),
+                    **(dict.fromkeys(MEMBERS, _TEXT) | _OF_LEGS),
+                ),
+            ),
+        }
     }
 
 
@@ -319,6 +355,7 @@ def document() -> dict[str, object]:
                     },
                 )
             },
+            **_ongoing_paths(),
             **_masking_paths(),
             CHANGES_PATH: {
                 "get": _operation(

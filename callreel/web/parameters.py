@@ -125,6 +125,7 @@ CALLS = (
     LIMIT,
     Parameter("cursor", _text, _TEXT, "next of the page before."),
 )
+ONGOING = tuple(each for each in CALLS if each.name in {"party", "ext", "dir", "datasource"})
 SIGNALS = (
     Parameter(
         "state",

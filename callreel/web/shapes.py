@@ -15,6 +15,7 @@ from callreel.db.masks import StoredSpan
 from callreel.db.unsettled import ListedSignal
 from callreel.flows.issue import Issued
 from callreel.flows.masking import RecordingSpans
+from callreel.flows.ongoing import OngoingCall
 from callreel.flows.peaks import SeenPeaks
 from callreel.flows.signal import SignalAnswer
 from callreel.flows.ticket import IssuedTicket
@@ -22,6 +23,7 @@ from callreel.model import Call, Party, Span
 from callreel.wire import (
     CallItem,
     ChangeItem,
+    OngoingItem,
     PeaksBody,
     RecordingSpansBody,
     SignalBody,
@@ -67,6 +69,23 @@ def call_item(call: Call) -> CallItem:
         "extension": call.extension,
         "channel": call.channel,
         "masked_spans": span_items(call.masked_spans),
+    }
+
+
+def ongoing_item(call: OngoingCall) -> OngoingItem:
+    """One call in progress."""
+    return {
+        "datasource": call.datasource,
+        "id": call.id,
+        "state": call.state.value,
+        "direction": call.direction.value,
+        "from": call.from_number,
+        "to": call.to_number,
+        "caller_name": call.caller_name,
+        "extension": call.extension,
+        "agent": call.agent_name,
+        "started_at": iso_instant(call.started_at),
+        "answered_at": None if call.answered_at is None else iso_instant(call.answered_at),
     }
 
 

@@ -34,6 +34,7 @@ from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.manifest import Manifest
 from callreel.flows.noting import Noting
+from callreel.flows.ongoing import Ongoing
 from callreel.flows.people import People
 from callreel.flows.places import Places
 from callreel.flows.reports import Reports
@@ -121,6 +122,7 @@ def web_parts(house: House) -> WebParts:
         peaks=house.peaks,
         masking=house.masking,
         noting=Noting(house.db, clock),
+        ongoing=Ongoing(house.db, clock),
         views=cast("SavedViews", None),
         jobs=cast("Jobs", None),
         schedules=cast("Schedules", None),

@@ -30,6 +30,7 @@ from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
+from callreel.flows.ongoing import Ongoing
 from callreel.flows.peaks import Peaks
 from callreel.flows.people import People
 from callreel.flows.places import Places
@@ -110,6 +111,7 @@ class Backstage:
             peaks=cast("Peaks", self.peaks),
             masking=cast("Masking", self.masking),
             noting=cast("Noting", None),
+            ongoing=cast("Ongoing", None),
             views=cast("SavedViews", None),
             jobs=cast("Jobs", None),
             leases=cast("Leases", None),

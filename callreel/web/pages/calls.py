@@ -15,6 +15,7 @@ from callreel.db.listing import ViewedPage
 from callreel.db.summary import Summary
 from callreel.errors import CallreelError
 from callreel.flows.browse import Browse
+from callreel.flows.ongoing import Ongoing
 from callreel.flows.views import SavedViews
 from callreel.model import Clock, UnixMillis
 from callreel.web.pages import drawing
@@ -44,10 +45,17 @@ class ListPages:
     """Pages about many calls."""
 
     def __init__(
-        self, pages: Pages, browse: Browse, saved: SavedViews, live: Live, clock: Clock
+        self,
+        pages: Pages,
+        browse: Browse,
+        ongoing: Ongoing,
+        saved: SavedViews,
+        live: Live,
+        clock: Clock,
     ) -> None:
         self._pages = pages
         self._browse = browse
+        self._ongoing = ongoing
         self._saved = saved
         self._live = live
         self._clock = clock
@@ -110,17 +118,27 @@ class ListPages:
                 if came is None:
                     yield ": still here\n\n"
                     continue
-                rows = self._pages.render(
-                    "calls_came.html",
-                    request,
-                    visitor,
-                    view=view,
-                    items=came.items,
-                    shape=drawing.shape,
-                    may_hear=visitor.may(Action.HEAR),
-                )
-                lines = "".join(f"data: {line}\n" for line in rows.splitlines() if line.strip())
-                yield f"id: {came.place}\n{lines}\n"
+                if came.ongoing is not None:
+                    going = self._pages.render(
+                        "calls_ongoing.html",
+                        request,
+                        visitor,
+                        view=view,
+                        ongoing=came.ongoing,
+                        now=self._clock(),
+                    )
+                    yield f"event: ongoing\n{_data(going)}\n"
+                if came.items:
+                    rows = self._pages.render(
+                        "calls_came.html",
+                        request,
+                        visitor,
+                        view=view,
+                        items=came.items,
+                        shape=drawing.shape,
+                        may_hear=visitor.may(Action.HEAR),
+                    )
+                    yield f"id: {came.place}\n{_data(rows)}\n"
         except CallreelError:
             # The session is over, or nobody knows: the page asks again and is told so.
             return
@@ -151,6 +169,10 @@ class ListPages:
             "view": view,
             "page": page,
             "overview": overview,
+            "ongoing": await run_in_threadpool(self._ongoing.seen, principal, view.filter)
+            if view.is_live
+            else (),
+            "now": self._clock(),
             "places": places,
             "periods": PERIODS,
             "states": STATES[:4],
@@ -173,6 +195,10 @@ def _shown_extent(
         return extent
     last = UnixMillis(min(view.period.until - 1, max(now, extent[1])))
     return view.period.since, max(last, extent[1])
+
+
+def _data(text: str) -> str:
+    return "".join(f"data: {line}\n" for line in text.splitlines() if line.strip())
 
 
 def _address(query: str) -> str:

@@ -16,6 +16,7 @@ from callreel.db.listing import ViewedCall
 from callreel.db.search import CallFilter
 from callreel.errors import CallreelError, Unavailable
 from callreel.flows.browse import Browse
+from callreel.flows.ongoing import Ongoing, OngoingCall
 from callreel.flows.sessions import Sessions, SignedIn
 from callreel.model import Principal
 from callreel.web.threads import Threads
@@ -30,10 +31,12 @@ MOST_WAITING = 20
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """Calls that came in, and the place in the feed after them."""
+    """Calls that came in, the place in the feed after them, and calls in progress."""
 
     items: tuple[ViewedCall, ...]
     place: str
+    ongoing: tuple[OngoingCall, ...] | None = None
+    """Calls in progress; None where they are what they were."""
 
 
 class Seat:
@@ -42,6 +45,8 @@ class Seat:
     def __init__(self, live: Live, signed_in: SignedIn, wanted: CallFilter) -> None:
         self.signed_in = signed_in
         self.wanted = wanted
+        self.shown: tuple[OngoingCall, ...] | None = None
+        """Calls in progress as they were told last; None before the first time."""
         self._live = live
         self._came: asyncio.Queue[Came | CallreelError] = asyncio.Queue(MOST_WAITING)
 
@@ -77,11 +82,13 @@ class Live:
 
     Args:
         browse: Finds them.
+        ongoing: Finds those in progress.
         sessions: Says whether somebody may still look.
     """
 
-    def __init__(self, browse: Browse, sessions: Sessions) -> None:
+    def __init__(self, browse: Browse, ongoing: Ongoing, sessions: Sessions) -> None:
         self._browse = browse
+        self._ongoing = ongoing
         self._sessions = sessions
         self._seats: set[Seat] = set()
         self._places: dict[tuple[Principal, CallFilter], str] = {}
@@ -119,6 +126,7 @@ class Live:
             for seat in seats:
                 await self._threads.run(self._sessions.require, seat.signed_in)
             items, place = await self._threads.run(self._browse.came, *key, self._places[key])
+            ongoing = await self._threads.run(self._ongoing.seen, *key)
         except Unavailable:
             # The next look finds what this one missed.
             return
@@ -130,6 +138,9 @@ class Live:
             log.error("live", why=repr(error)[:200])  # noqa: TRY400  # the repr says it
             return
         self._places[key] = place
-        if items:
-            for seat in seats:
+        for seat in seats:
+            if seat.shown != ongoing:
+                seat.shown = ongoing
+                seat.tell(Came(items, place, ongoing))
+            elif items:
                 seat.tell(Came(items, place))

@@ -28,6 +28,11 @@ def names(said: Catalog) -> Names:
             "failed": _("Failed"),
             "unknown": _("Unknown"),
         },
+        "ongoing_states": {
+            "ringing": _("rings"),
+            "talking": _("talks"),
+            "held": _("on hold"),
+        },
         "columns": {
             "started": _("Started"),
             "direction": _("Direction"),

@@ -16,6 +16,7 @@ from callreel.flows.lease import Leases
 from callreel.flows.listen import Listening
 from callreel.flows.masking import Masking
 from callreel.flows.noting import Noting
+from callreel.flows.ongoing import Ongoing
 from callreel.flows.peaks import Peaks
 from callreel.flows.people import People
 from callreel.flows.places import Places
@@ -74,6 +75,7 @@ class PageParts:
     peaks: Peaks
     masking: Masking
     noting: Noting
+    ongoing: Ongoing
     views: SavedViews
     jobs: Jobs
     schedules: Schedules
@@ -93,8 +95,8 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
     assets = Assets()
     pages = Pages(session, parts.visitors, assets)
     login = Login(pages, session)
-    live = Live(parts.browse, parts.sessions)
-    calls = ListPages(pages, parts.browse, parts.views, live, parts.clock)
+    live = Live(parts.browse, parts.ongoing, parts.sessions)
+    calls = ListPages(pages, parts.browse, parts.ongoing, parts.views, live, parts.clock)
     views = ViewPages(pages, parts.views, parts.visitors, parts.clock)
     reports = ReportPages(pages, parts.reports, parts.browse)
     schedules = SchedulePages(pages, parts.schedules, parts.reports)

@@ -92,7 +92,8 @@ document.addEventListener("htmx:sse:before:message", (event) => {
   for (const each of fresh) document.getElementById(each.slice(8, -1))?.remove();
   came += fresh.length;
 });
-document.addEventListener("htmx:sse:after:message", () => {
+document.addEventListener("htmx:sse:after:message", (event) => {
+  if (event.detail.message?.event) return;
   const list = document.getElementById("rows");
   if (list && !list.matches("tbody")) { document.getElementById("filters")?.requestSubmit(); return; }
   while (rows().length > MOST_ROWS) rows().at(-1).remove();
@@ -103,6 +104,23 @@ document.addEventListener("htmx:sse:after:message", () => {
     came = 0;
   }
 });
+
+// Calls in progress: the server tells what changes, and their clocks tick here.
+document.addEventListener("ongoing", (event) => {
+  const list = document.getElementById("ongoing");
+  if (list) list.innerHTML = event.detail.data;
+  else if (event.detail.data) document.getElementById("filters")?.requestSubmit();
+});
+const begun = new WeakMap();
+setInterval(() => {
+  for (const each of document.querySelectorAll("[data-s]")) {
+    if (!begun.has(each)) begun.set(each, performance.now() - 1000 * (Number(each.dataset.s) + 1));
+    const seconds = Math.floor((performance.now() - begun.get(each)) / 1000);
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    if (!parts[0]) parts.shift();
+    each.textContent = parts.map((part, place) => (place ? String(part).padStart(2, "0") : part)).join(":");
+  }
+}, 1000);
 
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail?.status === 401) document.dispatchEvent(new CustomEvent("signed-out"));
