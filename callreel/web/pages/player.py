@@ -124,9 +124,7 @@ async def read_told(request: Request) -> Told:
     speed = body.get("speed", 1)
     if not isinstance(sitting, str) or not isinstance(revision, int):
         raise BadRequest("sitting and revision: both must be given.")
-    if not isinstance(speed, int | float) or isinstance(speed, bool):
-        raise BadRequest("speed: must be a number.")
-    return Told(sitting, revision, _pairs(heard), float(speed))
+    return Told(sitting, revision, _pairs(heard), _number("speed", speed))
 
 
 def second(text: str) -> float | None:
@@ -172,10 +170,17 @@ def _pairs(heard: object) -> list[tuple[float, float]]:
     for pair in heard if isinstance(heard, list) else [None]:
         if not isinstance(pair, list) or len(pair) != 2:
             raise BadRequest("heard: must be pairs of seconds.")
-        if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in pair):
-            raise BadRequest("heard: must be pairs of seconds.")
-        found.append((float(pair[0]), float(pair[1])))
+        found.append((_number("heard", pair[0]), _number("heard", pair[1])))
     return found
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRequest(f"{name}: must be a number.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadRequest(f"{name}: too large.") from None
 
 
 def _forget(looking: asyncio.Future[SeenPeaks]) -> None:
