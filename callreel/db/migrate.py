@@ -11,8 +11,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
-import callreel.db.job_tables  # its tables belong to the metadata
-import callreel.db.people_schema  # noqa: F401  # its tables belong to the metadata
+import callreel.db.job_tables
+import callreel.db.people_schema
+import callreel.db.tally_tables  # noqa: F401  # their tables belong to the metadata
 from callreel.db.schema import metadata
 from callreel.errors import ConfigurationError, DatabaseNewer
 

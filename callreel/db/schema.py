@@ -222,6 +222,8 @@ call_records = Table(
     Index(None, "voicefilename", "voicelocation", "datasource"),
     Index(None, "recording_id"),
     Index(None, "extension", "started_at", "id"),
+    Index(None, "direction", "started_at", "id"),
+    Index(None, "disposition", "started_at", "id"),
     Index(None, "from_number", "started_at", "id"),
     Index(None, "to_number", "started_at", "id"),
     Index(None, "directory_user_id", "started_at"),
