@@ -28,8 +28,8 @@ test: check $(VENV)/.test-programs ## check, then run every test
 
 test-full: check $(VENV)/.test-programs ## the counts in full, and which branches no test takes; writes docs/test-results.md
 	CALLREEL_TEST_FULL=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup \
-	  --junit-xml build/test-full.xml --cov --cov-report term-missing:skip-covered --cov-report json:build/coverage.json
-	$(BIN)/python -m tools.keep_test_results build/test-full.xml build/coverage.json
+	  --junit-xml build/test-full.xml --cov --cov-report term-missing:skip-covered --cov-report json:build/coverage.json; \
+	passed=$$?; $(BIN)/python -m tools.keep_test_results build/test-full.xml build/coverage.json && exit $$passed
 
 check: $(VENV)/.installed-dev ## formatter, linter, types, layers, docstrings, spelling
 	$(BIN)/ruff format --check .

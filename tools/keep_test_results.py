@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,8 @@ class Room:
     tests: int = 0
     not_passed: int = 0
     seconds: float = 0.0
-    shown: list[str] = field(default_factory=list)
+    shown: Counter[str] = field(default_factory=Counter)
+    """How often what was counted happened, in all of its tests together."""
 
 
 def rooms(cases: Iterable[ET.Element]) -> dict[str, Room]:
@@ -39,9 +40,10 @@ def rooms(cases: Iterable[ET.Element]) -> dict[str, Room]:
         room.tests += 1
         room.seconds += float(case.attrib["time"])
         room.not_passed += any(case.find(kind) is not None for kind in ("failure", "error"))
-        room.shown += [
-            each.attrib["value"] for each in case.iter("property") if each.get("name") == "shown"
-        ]
+        for each in case.iter("property"):
+            if each.get("name") == "shown":
+                count, what = each.attrib["value"].split(" ", 1)
+                room.shown[what] += int(count.replace(",", ""))
     return dict(sorted(found.items()))
 
 
@@ -53,7 +55,11 @@ def page(found: dict[str, Room], branches: float, commit: str) -> str:
     ]
     total = sum(room.tests for room in found.values())
     failed = sum(room.not_passed for room in found.values())
-    shown = [f"- {line}" for room in found.values() for line in sorted(room.shown)]
+    shown = [
+        f"- {count:,} {what}"
+        for room in found.values()
+        for what, count in sorted(room.shown.items())
+    ]
     return "\n".join(
         [
             "# Results of the last `make test-full`",
