@@ -11,8 +11,9 @@ import numpy as np
 
 from callreel.access.identity import Verifier, hash_api_key, hash_password
 from callreel.audio.peaks import Points
+from callreel.db.call_filter import CallFilter
 from callreel.db.changes import Change, ChangePage
-from callreel.db.search import CallFilter, CallPage
+from callreel.db.search import CallPage
 from callreel.db.unsettled import ListedSignal, SignalPage, SignalState
 from callreel.errors import CallreelError, NotFound, Unauthenticated
 from callreel.flows.issue import Issued

@@ -18,8 +18,9 @@ from callreel.bootstrap import open_base, system_clock
 from callreel.cli.options import data_option, plain_errors
 from callreel.cli.serve import serve
 from callreel.cli.setup import make_folder
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.db.search import CallFilter, search_calls
+from callreel.db.search import search_calls
 from callreel.demo import build, state
 from callreel.demo.logins import DemoLogin, ensure_logins
 from callreel.demo.ongoing import tell_of_calls

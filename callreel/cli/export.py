@@ -11,7 +11,7 @@ import click
 from callreel.audio.formats import FORMATS
 from callreel.bootstrap import open_workshop
 from callreel.cli.options import data_option, plain_errors, settings_of
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.errors import Unavailable
 from callreel.flows.export import Exporter, ExportOrder
 from callreel.flows.manifest import NAME, Manifest

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from callreel.db import notes
+from callreel.db.call_filter import CallFilter, conditions
+from callreel.db.narrow import IN_LENGTH, IN_TIME, found_by
 from callreel.db.rows import calls_of_rows, in_scope, select_calls
 from callreel.db.schema import call_records, directory_users, groups, recordings, sites
-from callreel.db.search import CallFilter, Order, conditions, page_of
+from callreel.db.search import Order, page_of
 from callreel.model import Call, CallId, Disposition, RecordingState, Scope, UnixMillis
 
 
@@ -81,7 +83,8 @@ def page(
     Raises:
         BadRequest: The cursor is not one of ours.
     """
-    query = _select().where(in_scope(scope), *conditions(wanted))
+    along = IN_TIME if order in {Order.NEWEST, Order.OLDEST} else IN_LENGTH
+    query = _select().where(*found_by(conn, scope, wanted, along))
     rows, following = page_of(conn, query, limit, cursor, order)
     return ViewedPage(_viewed(conn, scope, rows), following)
 
@@ -132,7 +135,8 @@ def _select() -> Select[tuple[object, ...]]:
         r.deleted_at.label("deleted_at"),
     )
     return (
-        wanted.join(sites, sites.c.id == call_records.c.site_id)
+        # Outer, though every call has a site: nobody shall begin with the sites.
+        wanted.outerjoin(sites, sites.c.id == call_records.c.site_id)
         .outerjoin(directory_users, u.id == call_records.c.directory_user_id)
         .outerjoin(groups, g.id == u.group_id)
     )

@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
+from callreel.db.call_filter import CallFilter, conditions
 from callreel.db.people_schema import ongoing_legs
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, sites
-from callreel.db.search import CallFilter, conditions
 from callreel.model import Direction, Scope, UnixMillis
 
 AGE_MS = 4 * 3_600_000

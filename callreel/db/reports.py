@@ -26,10 +26,10 @@ from sqlalchemy import (
     select,
 )
 
+from callreel.db.call_filter import CallFilter, conditions
 from callreel.db.clock_times import LONGEST_CALL_MS, length_ms, shown_ms
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, sites
-from callreel.db.search import CallFilter, conditions
 from callreel.model import CallId, Direction, Disposition, Scope, UnixMillis
 
 

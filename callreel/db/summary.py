@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,9 +19,9 @@ from sqlalchemy import (
     true,
 )
 
-from callreel.db.rows import in_scope
+from callreel.db.call_filter import CallFilter
+from callreel.db.narrow import IN_TIME, found_by
 from callreel.db.schema import call_records
-from callreel.db.search import CallFilter, conditions
 from callreel.db.tally_tables import QUARTER_MS, call_tallies
 from callreel.model import Direction, Disposition, Scope, UnixMillis
 
@@ -52,7 +53,7 @@ def extent(
 ) -> tuple[UnixMillis, UnixMillis] | None:
     """When the first and the last call of a filter started; None where there is none."""
     started = call_records.c.started_at
-    where = (in_scope(scope), *conditions(wanted))
+    where = found_by(conn, scope, wanted, IN_TIME)
     # Two look-ups at the ends of an index; both in one query would read all of it.
     first = conn.execute(select(started).where(*where).order_by(started).limit(1)).scalar()
     last = conn.execute(select(started).where(*where).order_by(started.desc()).limit(1)).scalar()
@@ -76,7 +77,7 @@ def summarise(conn: Connection, scope: Scope, wanted: CallFilter, unit_ms: int) 
     if _is_tallied(scope, wanted, unit_ms):
         counted = _of_tallies(scope, wanted, unit_ms)
     else:
-        counted = _of_calls(scope, wanted, unit_ms)
+        counted = _of_calls(found_by(conn, scope, wanted), unit_ms)
     rows = conn.execute(counted).all()
     # The sum of whole numbers is a decimal in PostgreSQL.
     return Summary(
@@ -132,16 +133,14 @@ def _of_tallies(scope: Scope, wanted: CallFilter, unit_ms: int) -> Select[Any]:
     return _grouped(at, t.direction, t.disposition, calls, talk_ms).where(*where, t.calls > 0)
 
 
-def _of_calls(scope: Scope, wanted: CallFilter, unit_ms: int) -> Select[Any]:
+def _of_calls(where: Sequence[ColumnElement[bool]], unit_ms: int) -> Select[Any]:
     c = call_records.c
     at = (c.started_at // unit_ms).label("at")
     never = c.disposition.in_([each.value for each in _NEVER_TALKED])
     waited_ms = func.coalesce(c.answered_at - c.started_at, 0)
     talked_ms = cast(func.round(c.duration_s * 1000), BigInteger) - waited_ms
     talk_ms = case((or_(never, talked_ms < 0), 0), else_=talked_ms)
-    return _grouped(at, c.direction, c.disposition, func.count(), func.sum(talk_ms)).where(
-        in_scope(scope), *conditions(wanted)
-    )
+    return _grouped(at, c.direction, c.disposition, func.count(), func.sum(talk_ms)).where(*where)
 
 
 def _grouped(

@@ -1,6 +1,6 @@
-"""Calls counted as they are written, by site, quarter of an hour, direction and how they ended.
+"""What is known of calls without reading them: counts by quarter of an hour, names of callers.
 
-Triggers keep the counts, so that whatever writes a call, they agree with the calls of the same
+Triggers keep both, so that whatever writes a call, they agree with the calls of the same
 transaction. A quarter of an hour is what the offsets of all time zones are multiples of.
 """
 
@@ -23,3 +23,10 @@ call_tallies = Table(
     Column("talk_ms", BigInteger, nullable=False),
     Index(None, "quarter"),
 )
+
+caller_names = Table(
+    "caller_names",
+    metadata,
+    Column("name", Text, primary_key=True),
+)
+"""Every name of a caller once, so that a part of a name is looked for among names, not calls."""

@@ -96,7 +96,7 @@ def _id(text: str) -> ColumnElement[bool]:
 
 def _any(text: str) -> ColumnElement[bool]:
     c = call_records.c
-    if text.strip("+*").isdigit():
+    if is_number(text):
         # Somebody who types a number has typed its beginning so far.
         pattern = text if "*" in text else text + "*"
         return or_(
@@ -105,6 +105,11 @@ def _any(text: str) -> ColumnElement[bool]:
             matches(c.extension, text),
         )
     return or_(_party(text), _agent(text), _group(text), c.unique_id == text, c.id == text)
+
+
+def is_number(text: str) -> bool:
+    """Whether somebody who types this means a number."""
+    return text.strip("+*").isdigit()
 
 
 def holds(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

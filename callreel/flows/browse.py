@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from callreel.access.policy import Action, scope_for
 from callreel.db import calls, changes, listing, notes, places, playbacks, search, summary
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.errors import NotFound
 from callreel.model import Call, CallId, Principal, RecordingId, UnixMillis
@@ -36,7 +37,7 @@ class Browse:
     def calls(
         self,
         principal: Principal,
-        wanted: search.CallFilter,
+        wanted: CallFilter,
         limit: int,
         cursor: str | None,
     ) -> search.CallPage:
@@ -74,7 +75,7 @@ class Browse:
     def look(
         self,
         principal: Principal,
-        wanted: search.CallFilter,
+        wanted: CallFilter,
         order: search.Order,
         limit: int,
         cursor: str | None,
@@ -89,7 +90,7 @@ class Browse:
             return listing.page(conn, scope, wanted, order, limit, cursor)
 
     def came(
-        self, principal: Principal, wanted: search.CallFilter, since: str | None
+        self, principal: Principal, wanted: CallFilter, since: str | None
     ) -> tuple[tuple[listing.ViewedCall, ...], str]:
         """Calls of a filter that came in after a place in the feed of changes, and the new place.
 
@@ -134,16 +135,14 @@ class Browse:
             )
 
     def extent(
-        self, principal: Principal, wanted: search.CallFilter
+        self, principal: Principal, wanted: CallFilter
     ) -> tuple[UnixMillis, UnixMillis] | None:
         """When the first and the last call of a filter started; None where there is none."""
         scope = scope_for(principal, Action.SEE_CALLS)
         with self._db.read() as conn:
             return summary.extent(conn, scope, wanted)
 
-    def summary(
-        self, principal: Principal, wanted: search.CallFilter, unit_ms: int
-    ) -> summary.Summary:
+    def summary(self, principal: Principal, wanted: CallFilter, unit_ms: int) -> summary.Summary:
         """How many calls a filter finds, and when they were."""
         scope = scope_for(principal, Action.SEE_CALLS)
         with self._db.read() as conn:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from callreel.access.policy import Action, scope_for
 from callreel.db import directory, search
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.db.search import CallFilter
 from callreel.documents.cells import Cell
 from callreel.documents.tables import Column, Table, write_csv, write_xlsx
 from callreel.errors import BadRequest

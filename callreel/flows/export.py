@@ -17,8 +17,9 @@ from pathlib import Path
 
 from callreel.audio.formats import FORMATS
 from callreel.db import audit, calls
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.db.search import CallFilter, search_calls
+from callreel.db.search import search_calls
 from callreel.errors import CallreelError, NotFound, Unavailable
 from callreel.flows.manifest import Item, Manifest, fresh, proofs_of, replace
 from callreel.flows.proof_page import page

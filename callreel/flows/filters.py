@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from zoneinfo import ZoneInfo
 
+from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
-from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
 from callreel.model import Direction, Disposition, UnixMillis

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from callreel.access.policy import Action, scope_for
 from callreel.db import directory, ongoing
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.db.ongoing import LegNews, LegState, OngoingLeg
-from callreel.db.search import CallFilter
 from callreel.errors import BadRequest, NotFound
 from callreel.model import Clock, Direction, Principal, UnixMillis
 

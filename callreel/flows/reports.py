@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from callreel.access.policy import Action, may, scope_for
 from callreel.db import named
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.db.reports import Chosen
-from callreel.db.search import CallFilter
 from callreel.documents.tables import Table
 from callreel.errors import BadRequest, NotFound
 from callreel.flows.report_kinds import lines, masking, people, times

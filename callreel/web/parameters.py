@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.db.unsettled import SignalState
 from callreel.errors import BadRequest
 from callreel.flows.peaks import Stretch

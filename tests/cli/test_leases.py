@@ -12,7 +12,7 @@ from callreel.bootstrap import Serving, open_intake, open_serving
 from callreel.cli.main import main
 from callreel.cli.options import settings_of
 from callreel.db import audit, users
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.errors import Forbidden
 from callreel.flows.entry import CallEntry, SoundFile
 from callreel.flows.ticket import TicketOrder

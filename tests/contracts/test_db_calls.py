@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import text
 
 from callreel.db import calls, changes, directory, search
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.model import CallId, RecordingId, RecordingState, Scope, SourceFacts, UnixMillis
 from tests.contracts.records import (
@@ -167,7 +168,7 @@ def test_a_scope_shows_the_same_everywhere(database: Database) -> None:
     for scope, allowed in table:
         audible = {plans[call_id].recording for call_id in allowed}
         with database.read() as conn:
-            page = search.search_calls(conn, scope, search.CallFilter(), 1000, None)
+            page = search.search_calls(conn, scope, CallFilter(), 1000, None)
             assert {call.id for call in page.items} == allowed
             news = changes.list_changes(conn, scope, None, 1000).items
             assert {change.call_id for change in news if change.call_id} == allowed

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from callreel.db import directory, ongoing
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.db.ongoing import AGE_MS, LegNews, LegState
-from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.model import Direction, Disposition, Scope, UnixMillis
 from tests.contracts.records import ALL, NOW, at

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from callreel.db import calls, search
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.errors import BadRequest
 from callreel.model import CallId, Direction, Party, Span
 from tests.contracts.records import ALL, CallPlan, at, found_call, mask, write_call
 
-_CHOICE = search.CallFilter
+_CHOICE = CallFilter
 
 
 def everything(database: Database, limit: int = 3, **wanted: object) -> list[str]:
@@ -24,7 +25,7 @@ def everything(database: Database, limit: int = 3, **wanted: object) -> list[str
     cursor = None
     while True:
         with database.read() as conn:
-            page = search.search_calls(conn, ALL, search.CallFilter(**wanted), limit, cursor)  # type: ignore[arg-type]  # fields by name
+            page = search.search_calls(conn, ALL, CallFilter(**wanted), limit, cursor)  # type: ignore[arg-type]  # fields by name
         assert len(page.items) == limit or page.next is None
         found += [call.id for call in page.items]
         cursor = page.next
@@ -60,7 +61,7 @@ def test_calls_that_come_in_between_pages_disturb_nothing(database: Database) ->
     cursor = None
     for page_number in range(5):
         with database.read() as conn:
-            page = search.search_calls(conn, ALL, search.CallFilter(), 2, cursor)
+            page = search.search_calls(conn, ALL, CallFilter(), 2, cursor)
         found += [call.id for call in page.items]
         cursor = page.next
         with database.write() as conn:
@@ -171,7 +172,7 @@ def test_spans_are_shown_on_frames_and_merged(database: Database) -> None:
     mask(database, "r1", Span(5.00001, 6), Span(5.5, 7.00001), Span(50, math.inf, Party.LEFT))
     expected = (Span(5.0, 7.000125), Span(50, 60, Party.LEFT))
     with database.read() as conn:
-        page = search.search_calls(conn, ALL, search.CallFilter(), 10, None)
+        page = search.search_calls(conn, ALL, CallFilter(), 10, None)
         single = calls.find_call(conn, ALL, CallId("c1"))
     assert [call.masked_spans for call in page.items] == [(), expected]
     assert single is not None
@@ -191,7 +192,7 @@ def test_a_page_costs_two_queries_whatever_its_length(database: Database) -> Non
     with database.read() as conn:
         event.listen(Engine, "before_cursor_execute", note)
         try:
-            page = search.search_calls(conn, ALL, search.CallFilter(), 30, None)
+            page = search.search_calls(conn, ALL, CallFilter(), 30, None)
         finally:
             event.remove(Engine, "before_cursor_execute", note)
     assert len(page.items) == 30
@@ -218,4 +219,4 @@ def test_a_page_costs_two_queries_whatever_its_length(database: Database) -> Non
 def test_a_cursor_that_is_not_ours_is_named(database: Database, cursor: str) -> None:
     """A clear error, no surprise; also a NUL, half a letter and a number of another spelling."""
     with database.read() as conn, pytest.raises(BadRequest, match="cursor"):
-        search.search_calls(conn, ALL, search.CallFilter(), 10, cursor)
+        search.search_calls(conn, ALL, CallFilter(), 10, cursor)

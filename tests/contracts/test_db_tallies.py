@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from callreel.db import calls, directory, migrate, summary
+from callreel.db.call_filter import CallFilter
 from callreel.db.calls import NewCall
 from callreel.db.database import Database, open_database
-from callreel.db.search import CallFilter
 from callreel.db.tally_tables import QUARTER_MS
 from callreel.model import CallId, Direction, Disposition, Scope, UnixMillis
 from tests.contracts.records import ALL, NOW

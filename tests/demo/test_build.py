@@ -13,7 +13,8 @@ import pytest
 
 from callreel.bootstrap import Base, open_base
 from callreel.db import calls, directory
-from callreel.db.search import CallFilter, search_calls
+from callreel.db.call_filter import CallFilter
+from callreel.db.search import search_calls
 from callreel.demo.build import build_demo
 from callreel.demo.conversations import load_conversations
 from callreel.demo.plan import PlannedCall, plan_calls

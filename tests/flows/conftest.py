@@ -13,8 +13,8 @@ from sqlalchemy import select
 from callreel.access.keys import KeyRing, TokenSecret
 from callreel.audio.probe import probe
 from callreel.db import calls, directory, schema, search
+from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.db.search import CallFilter
 from callreel.flows.entry import CallEntry, SoundFile, Taken
 from callreel.flows.intake import Intake
 from callreel.model import Call, Direction, Recording, RecordingId, Scope, UnixMillis

@@ -12,7 +12,7 @@ import pytest
 
 from callreel.audio import encoders
 from callreel.db import audit, calls
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.errors import Conflict, NotFound, Unavailable
 from callreel.flows.export import ExportOrder
 from callreel.flows.manifest import NAME, SUMS, TABLE, Item, Manifest

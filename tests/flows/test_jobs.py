@@ -15,10 +15,10 @@ import openpyxl
 import pytest
 
 from callreel.db import audit, jobs, users
+from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
 from callreel.db.database import Database
 from callreel.db.jobs import JobState
-from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.errors import (
     BadRequest,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from callreel.db import audit, calls, directory, key_presses
-from callreel.db.search import CallFilter, search_calls
+from callreel.db.call_filter import CallFilter
+from callreel.db.search import search_calls
 from callreel.errors import Forbidden, NotFound, NotReady
 from callreel.flows.masking import SpanChange
 from callreel.model import Party, Principal, RecordingId, Role, Span, SpanSource

@@ -10,9 +10,9 @@ from fractions import Fraction
 import pytest
 from sqlalchemy import select
 
+from callreel.db.call_filter import conditions
 from callreel.db.database import Database
 from callreel.db.schema import call_records
-from callreel.db.search import conditions
 from callreel.documents.cells import Cell
 from callreel.flows.report_kinds.links import filter_of
 from callreel.flows.report_kinds.shape import Link, Report

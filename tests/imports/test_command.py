@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from callreel.bootstrap import open_base
 from callreel.cli.main import main
 from callreel.db import search
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.model import Call, Scope
 from callreel.settings import load_settings
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from callreel.bootstrap import open_base
 from callreel.cli.main import main
 from callreel.db import schema, search
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.model import Call, Scope, Span
 from callreel.settings import load_settings
 from tests.counts import repeated

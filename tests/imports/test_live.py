@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from callreel.access.policy import COMMAND
 from callreel.bootstrap import open_base, system_clock
 from callreel.cli.main import main
+from callreel.db.call_filter import CallFilter
 from callreel.db.ongoing import LegNews, LegState
-from callreel.db.search import CallFilter
 from callreel.db.unsettled import list_signals
 from callreel.flows.ongoing import Ongoing, OngoingCall
 from callreel.importers.heard import EventOptions

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from starlette.testclient import TestClient
 
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.errors import BadRequest, NotFound, RenderGoesOn, Unavailable, Unplayable
 from callreel.model import AudioSpec, Direction, OutputChannels, RecordingId, UnixMillis
 from tests.fakes import API_KEY, NOW, URL, make_call

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
-from callreel.db.search import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.flows.report_kinds.shape import Link
 from callreel.model import Direction, Disposition, UnixMillis

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
+from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
-from callreel.db.search import CallFilter, Order
+from callreel.db.search import Order
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
 from callreel.model import Direction, Disposition, UnixMillis

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from callreel.db.call_filter import CallFilter
 from callreel.db.listing import ViewedCall
-from callreel.db.search import CallFilter
 from callreel.errors import CallreelError, Unavailable
 from callreel.flows.browse import Browse
 from callreel.flows.ongoing import Ongoing, OngoingCall

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callreel.db.search import CallFilter
+from callreel.db.call_filter import CallFilter
 from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
 from callreel.model import Direction, Disposition, UnixMillis

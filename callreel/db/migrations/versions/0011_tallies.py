@@ -1,4 +1,4 @@
-"""Calls counted as they are written, and rare calls found by an index.
+"""Calls counted as they are written, names of callers, and rare calls found by an index.
 
 Written out, not imported from ``schema.py``: what a released migration does must never change.
 """
@@ -45,7 +45,7 @@ def _add(tally: tuple[str, ...]) -> str:
 
 
 def upgrade() -> None:
-    """Add the table with what is there already, what keeps it, and two indexes."""
+    """Add the tables with what is there already, what keeps them, and four indexes."""
     postgresql = op.get_bind().dialect.name == "postgresql"
     larger = "GREATEST" if postgresql else "MAX"
     op.create_table(
@@ -90,7 +90,36 @@ def upgrade() -> None:
             op.execute(
                 f"CREATE TRIGGER call_tallies_{name} AFTER {event} ON call_records BEGIN {body} END"
             )
-    for column in ("direction", "disposition"):
+    op.create_table(
+        "caller_names",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_caller_names"),
+    )
+    op.execute(
+        "INSERT INTO caller_names (name)"
+        " SELECT DISTINCT caller_name FROM call_records WHERE caller_name <> ''"
+    )
+    named = (
+        "INSERT INTO caller_names (name) VALUES (NEW.caller_name) ON CONFLICT (name) DO NOTHING;"
+    )
+    if postgresql:
+        op.execute(
+            "CREATE FUNCTION callreel_name() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN {named} RETURN NULL; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER caller_names_kept AFTER INSERT OR UPDATE OF caller_name"
+            " ON call_records FOR EACH ROW WHEN (NEW.caller_name <> '')"
+            " EXECUTE FUNCTION callreel_name()"
+        )
+    else:
+        for name, event in (("added", "INSERT"), ("changed", "UPDATE OF caller_name")):
+            op.execute(
+                f"CREATE TRIGGER caller_names_{name} AFTER {event} ON call_records"
+                f" WHEN NEW.caller_name <> '' BEGIN {named} END"
+            )
+    op.create_index("ix_call_records_duration_s_id", "call_records", ["duration_s", "id"])
+    for column in ("caller_name", "direction", "disposition"):
         op.create_index(
             f"ix_call_records_{column}_started_at_id",
             "call_records",

@@ -1,0 +1,192 @@
+"""A filter that can mean few calls only: which those are, from indexes, before any call is read.
+
+Lists are read newest first, and most filters find a page among the newest calls. One that finds
+little would read all of them to know. So each part of a filter that an index knows is asked first
+how many calls it can mean at the most, and stops counting at a few thousand; where it is less,
+nothing else is read. What is found here is a superset: every condition is still put to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
+
+from callreel.db.call_filter import CallFilter, conditions
+from callreel.db.people_schema import notes
+from callreel.db.rows import in_scope
+from callreel.db.schema import call_records, directory_users, groups, spans
+from callreel.db.tally_tables import caller_names
+from callreel.db.terms import Field, Term, holds, is_number
+from callreel.model import Scope
+
+MOST = 2_000
+"""Calls that are named to the database one by one."""
+MOST_NAMES = 200
+"""Names of callers, and people, that one text can mean."""
+_LAST = "\U0010ffff"
+"""No number goes on with this."""
+
+_Ids = Select[Any]
+
+
+IN_TIME = frozenset({"id", "started_at", "site_id", "direction", "disposition", "extension"})
+"""Columns whose indexes go on with the time: reading along them gives the newest calls first."""
+IN_LENGTH = frozenset({"id", "started_at", "duration_s"})
+"""As ``IN_TIME``, for lists by length."""
+
+
+def found_by(
+    conn: Connection, scope: Scope, wanted: CallFilter, along: frozenset[str] | None = None
+) -> list[ColumnElement[bool]]:
+    """The calls of a filter within a scope, as conditions that no database takes the long way for.
+
+    Args:
+        conn: A transaction.
+        scope: Only calls within it.
+        wanted: The filter.
+        along: Columns whose indexes a list in their order is read along, until a page is full. Of
+            another index a planner believes that it leads to a few, reads all that it leads to and
+            sorts them. None where everything is read anyhow.
+    """
+    found = [in_scope(scope), *conditions(wanted)]
+    for sources in _parts(conn, scope, wanted):
+        ids = _few(conn, sources)
+        if ids is not None:
+            return [call_records.c.id.in_(ids), *(_without_index(each, _BY_ID) for each in found)]
+    return found if along is None else [_without_index(each, along) for each in found]
+
+
+def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> ColumnElement[bool]:
+    """The same condition; an index knows no other columns of calls than those that are kept."""
+
+    def column(element: ExternallyTraversible, **_: object) -> ColumnElement[Any] | None:
+        if getattr(element, "table", None) is not call_records:
+            return None
+        plain = cast("Column[Any]", element)
+        if plain.name in kept:
+            return None
+        # No index knows an expression; it is the same value, also where there is none.
+        neutral: ColumnElement[Any] = literal_column("''")
+        if isinstance(plain.type, Text):
+            return plain.concat(neutral)
+        return plain + literal_column("0")
+
+    changed: ColumnElement[bool] = replacement_traverse(condition, {}, column)
+    return changed
+
+
+_BY_ID = frozenset({"id"})
+
+
+def _few(conn: Connection, sources: Iterable[_Ids]) -> list[str] | None:
+    """The calls of some sources together; None where they are too many."""
+    found: set[str] = set()
+    for source in sources:
+        found.update(conn.execute(source.limit(MOST + 1)).scalars())
+        if len(found) > MOST:
+            return None
+    return sorted(found)
+
+
+def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+    """Of each part of a filter that indexes know: sources that hold all its calls together."""
+    yield from _of_places(scope, wanted)
+    yield from _of_sound(conn, wanted)
+    for term in wanted.terms:
+        sources = _of_term(conn, term) if term.wanted else None
+        if sources is not None:
+            yield sources
+
+
+def _of_places(scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+    if wanted.party is not None and not wanted.party.startswith("*"):
+        yield _numbers(wanted.party)
+    if scope.group_ids and not scope.everything and not scope.site_ids:
+        yield [_of_people(directory_users.c.group_id.in_(sorted(scope.group_ids)))]
+    if wanted.group_id is not None:
+        yield [_of_people(directory_users.c.group_id == wanted.group_id)]
+
+
+def _of_sound(conn: Connection, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+    c = call_records.c
+    if wanted.rec:
+        yield [_calls(c.recording_id >= "")]
+    if wanted.noted:
+        yield [select(notes.c.call_id).where(notes.c.removed_at.is_(None)).distinct()]
+    if wanted.at_least_s is not None:
+        yield [_calls(c.duration_s >= wanted.at_least_s)]
+    if wanted.at_most_s is not None:
+        yield [_calls(c.duration_s <= wanted.at_most_s)]
+    for asked, state in ((wanted.mask, "active"), (wanted.proposed, "proposed")):
+        recordings = _few(conn, [_with_spans(state)]) if asked else None
+        if recordings is not None:
+            yield [_calls(c.recording_id.in_(recordings))]
+
+
+def _of_term(conn: Connection, term: Term) -> list[_Ids] | None:
+    """Where a term can be found; None where no index tells."""
+    c, text = call_records.c, term.text
+    extension = _calls(c.extension == text)
+    if term.field is Field.ANY and is_number(text):
+        pattern = text if "*" in text else text + "*"
+        return None if pattern.startswith("*") else [*_numbers(pattern), extension]
+    if term.field is Field.EXT:
+        return None if "*" in text else [extension]
+    sources: list[_Ids] = []
+    if term.field in {Field.ANY, Field.PARTY}:
+        names = _names(conn, text)
+        if names is None or text.startswith("*"):
+            return None
+        sources += [_calls(c.caller_name.in_(names)), *_numbers(text)]
+    if term.field in {Field.ANY, Field.AGENT}:
+        u = directory_users.c
+        sources += [extension, _of_people(or_(u.extension == text, holds(u.name, text)))]
+    if term.field in {Field.ANY, Field.GRP}:
+        found = select(groups.c.id).where(holds(groups.c.name, text))
+        sources.append(_of_people(directory_users.c.group_id.in_(found)))
+    if term.field in {Field.ANY, Field.ID}:
+        sources += [_calls(c.id == text), _calls(c.unique_id == text)]
+    if term.field is Field.ID:
+        sources += [_calls(c.linked_id == text), _calls(c.voicefilename == text)]
+    return sources or None
+
+
+def _with_spans(state: str) -> _Ids:
+    return select(spans.c.recording_id).where(spans.c.state == state).distinct()
+
+
+def _names(conn: Connection, text: str) -> list[str] | None:
+    """Names of callers that hold a text; None where they are too many."""
+    wanted = select(caller_names.c.name).where(holds(caller_names.c.name, text))
+    found = list(conn.execute(wanted.limit(MOST_NAMES + 1)).scalars())
+    return found if len(found) <= MOST_NAMES else None
+
+
+def _numbers(pattern: str) -> list[_Ids]:
+    """Calls with a number: whole, or by its beginning."""
+    sides = (call_records.c.from_number, call_records.c.to_number)
+    if pattern.endswith("*") and len(pattern) > 1:
+        begin = pattern[:-1]
+        return [_calls(side >= begin, side < begin + _LAST) for side in sides]
+    return [_calls(side == pattern) for side in sides]
+
+
+def _of_people(condition: ColumnElement[bool]) -> _Ids:
+    people = select(directory_users.c.id).where(condition)
+    return _calls(call_records.c.directory_user_id.in_(people))
+
+
+def _calls(*where: ColumnElement[Any]) -> _Ids:
+    return select(call_records.c.id).where(*where)

@@ -1,0 +1,134 @@
+"""Few calls found by an index are those that reading all of them finds."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from callreel.db import calls, directory, listing, narrow, search, summary
+from callreel.db.call_filter import CallFilter, conditions
+from callreel.db.database import Database
+from callreel.db.schema import call_records
+from callreel.db.terms import Field, Term
+from callreel.model import CallId, Direction, Span
+from tests.contracts.records import ALL, CallPlan, mask, write_call
+
+PEOPLE = {"2104": "Priya Nair", "2105": "Kwame Mensah", "2106": "Zebra"}
+NAMES = ("", "Northern Pipes", "northern LIGHTS", "100%_pipes", "Zoë")
+NUMBERS = ("01632960001", "01632960002", "0163", "01614960192", "+441632960001", "*9", "", "2104")
+FILTERS: tuple[CallFilter, ...] = (
+    *(CallFilter(party=each) for each in ("0163*", "0163", "*0192", "+44*", "*9", "**", "x*", "")),
+    CallFilter(group_id="g?"),
+    CallFilter(rec=True),
+    CallFilter(rec=True, party="0163*"),
+    CallFilter(mask=True),
+    CallFilter(proposed=True),
+    CallFilter(noted=True),
+    CallFilter(noted=True, mask=True),
+    CallFilter(at_least_s=60.0),
+    CallFilter(at_least_s=60.5),
+    CallFilter(at_most_s=59.0),
+    *(
+        CallFilter(terms=(Term(field, text),))
+        for field in Field
+        for text in ("0163", "0163*", "*0192", "2104", "north*", "*pipes", "PIPES", "%", "zebra")
+    ),
+    *(CallFilter(terms=(Term(Field.ID, each),)) for each in ("c7", "u7", "l1", "NCSr1")),
+    CallFilter(terms=(Term(Field.ANY, "pipes"), Term(Field.ANY, "priya"))),
+    CallFilter(terms=(Term(Field.ANY, "pipes", wanted=False),)),
+    CallFilter(terms=(Term(Field.GRP, "sales"), Term(Field.AGENT, "priya", wanted=False))),
+    CallFilter(either=((CallFilter(party="0163"), CallFilter(party="2104")),)),
+)
+
+
+@pytest.fixture
+def filled(database: Database) -> Database:
+    """Sixty calls of two sites, some recorded, masked, noted."""
+    draw = random.Random(11)  # noqa: S311  # a test, no secret
+    with database.write() as conn:
+        for number in range(60):
+            recording = f"r{number}" if number % 6 == 1 else None
+            plan = CallPlan(
+                f"c{number}",
+                site=draw.choice(["s1", "s2"]),
+                recording=recording,
+                at_s=draw.randrange(9),
+                extension=draw.choice([*PEOPLE, None]),
+                from_number=draw.choice(NUMBERS),
+                to_number=draw.choice(NUMBERS),
+                direction=draw.choice(list(Direction)),
+                unique_id=f"u{number}",
+                linked_id=f"l{number // 2}",
+            )
+            write_call(conn, plan)
+            conn.execute(
+                call_records.update()
+                .where(call_records.c.id == plan.id)
+                .values(caller_name=draw.choice(NAMES))
+            )
+        sales = directory.ensure_group(conn, "s1", "Sales")
+        for extension, name in PEOPLE.items():
+            directory.set_user(conn, "s1", extension, name=name, group_id=sales)
+    mask(database, "r1", Span(1, 2))
+    mask(database, "r7", Span(900, 901))
+    return database
+
+
+@pytest.mark.parametrize("most", [0, 3, 2000])
+def test_narrowing_changes_no_answer(
+    filled: Database, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, counts, extent and bars of every kind of filter, whether few are named or none."""
+    monkeypatch.setattr(narrow, "MOST", most)
+    monkeypatch.setattr(narrow, "MOST_NAMES", min(most, 2))
+    with filled.read() as conn:
+        group_id = directory.find_group(conn, "s1/Sales")
+        for each in FILTERS:
+            wanted = replace(each, group_id=group_id) if each.group_id else each
+            plain = select(call_records.c.id).where(*conditions(wanted))
+            expected = sorted(conn.execute(plain).scalars())
+            found: list[str] = []
+            cursor = None
+            while True:
+                page = search.search_calls(conn, ALL, wanted, 7, cursor)
+                found += [call.id for call in page.items]
+                cursor = page.next
+                if cursor is None:
+                    break
+            assert sorted(found) == expected, wanted
+            assert search.count_calls(conn, ALL, wanted) == len(expected)
+            seen = listing.page(conn, ALL, wanted, search.Order.OLDEST, 100, None)
+            assert sorted(each.call.id for each in seen.items) == expected
+            assert summary.summarise(conn, ALL, wanted, 900_000).calls == len(expected)
+            assert (summary.extent(conn, ALL, wanted) is None) == (not expected)
+
+
+def test_most_filters_of_a_number_or_a_name_are_narrowed(filled: Database) -> None:
+    """Else it would change no answer and save nothing."""
+    with filled.read() as conn:
+        for wanted in (
+            CallFilter(party="0163*"),
+            CallFilter(rec=True),
+            CallFilter(noted=True),
+            CallFilter(terms=(Term(Field.ANY, "pipes"),)),
+            CallFilter(terms=(Term(Field.ANY, "016"),)),
+        ):
+            plain = conditions(wanted)
+            assert len(narrow.found_by(conn, ALL, wanted)) == len(plain) + 2
+
+
+def test_names_of_callers_are_kept_as_calls_are_written(database: Database) -> None:
+    """Also where a call gets its name later."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1"))
+        conn.execute(call_records.update().values(caller_name="Meadow Lane Dairy"))
+    wanted = CallFilter(terms=(Term(Field.ANY, "lane"),))
+    with database.read() as conn:
+        assert [call.id for call in search.search_calls(conn, ALL, wanted, 5, None).items] == ["c1"]
+    with database.write() as conn:
+        calls.forget_call(conn, CallId("c1"))
+    with database.read() as conn:
+        assert search.search_calls(conn, ALL, wanted, 5, None).items == ()
