@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from callreel.db import changes
+from callreel.db import changes, leases
 from callreel.db.calls import FACT_COLUMNS
 from callreel.db.schema import (
     burn_ins,
@@ -214,8 +214,9 @@ def due(conn: Connection, now: UnixMillis, limit: int) -> tuple[RecordingId, ...
 def place_hold(
     conn: Connection, recording_id: RecordingId, *, by: str, reason: str, now: UnixMillis
 ) -> str:
-    """Put a recording on hold; gives the id of the hold."""
+    """Put a recording on hold; gives the id of the hold. Links to it that were opened end."""
     changes.hold_order(conn)
+    leases.end_all(conn, recording_id)
     hold_id = "h" + secrets.token_hex(10)
     conn.execute(
         insert(holds).values(

@@ -230,11 +230,20 @@ def _sqlite_engine(url: URL, kept: int, more: int, pragmas: Sequence[str]) -> En
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # Transactions are begun by hand above; the driver must not begin any of its own.
         connection.isolation_level = None
+        # Its own knows the letters of English; somebody looks for Émilie as well.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     _refuse_what_no_database_holds(engine)
     return engine
+
+
+_Value = str | bytes | int | float | None
+
+
+def _lower(value: _Value) -> _Value:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _postgresql_engine(url: URL) -> Engine:

@@ -91,6 +91,11 @@ def end(conn: Connection, name: str) -> RecordingId | None:
     return RecordingId(found.recording_id)
 
 
+def end_all(conn: Connection, recording_id: RecordingId) -> None:
+    """End every lease of a recording."""
+    conn.execute(delete(leases).where(leases.c.recording_id == recording_id))
+
+
 def open_ones(conn: Connection, now: UnixMillis) -> tuple[ListedLease, ...]:
     """Those that are not over, newest first."""
     rows = conn.execute(

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from callreel.db import cursor
+from callreel.db.people_schema import leases, web_sessions
 from callreel.db.schema import api_keys, groups, sites, web_user_reach, web_users
 from callreel.errors import BadRequest, Conflict, NotFound
 from callreel.model import Role, Scope, UnixMillis, WebUser, WebUserId
@@ -252,7 +253,9 @@ def chiefs(conn: Connection) -> tuple[WebUserId, ...]:
 
 def set_role(conn: Connection, user_id: WebUserId, role: Role) -> None:
     """Change what a user is for; sessions of before end."""
-    conn.execute(update(web_users).where(web_users.c.id == user_id).values(role=role.value))
+    changed = update(web_users).where(web_users.c.id == user_id, web_users.c.role != role.value)
+    if conn.execute(changed.values(role=role.value)).rowcount:
+        _end_all(conn, web_users.c.id == user_id)
 
 
 def set_password(conn: Connection, username: str, password_hash: str) -> None:
@@ -267,6 +270,7 @@ def set_password(conn: Connection, username: str, password_hash: str) -> None:
         password_hash=password_hash,
         password_version=web_users.c.password_version + 1,
     )
+    _end_all(conn, web_users.c.username_folded == username.casefold())
 
 
 def rehash(conn: Connection, web_user_id: WebUserId, old_hash: str, new_hash: str) -> None:
@@ -285,6 +289,7 @@ def disable(conn: Connection, username: str, now: UnixMillis) -> None:
         NotFound: There is no such user.
     """
     _change(conn, username, disabled_at=now)
+    _end_all(conn, web_users.c.username_folded == username.casefold())
 
 
 def enable(conn: Connection, username: str) -> None:
@@ -294,6 +299,13 @@ def enable(conn: Connection, username: str) -> None:
         NotFound: There is no such user.
     """
     _change(conn, username, disabled_at=None)
+
+
+def _end_all(conn: Connection, whose: ColumnElement[bool]) -> None:
+    """End sessions and leases for good: undoing what ended them must not bring them back."""
+    found = select(web_users.c.id).where(whose)
+    for table in (web_sessions, leases):
+        conn.execute(delete(table).where(table.c.web_user_id.in_(found)))
 
 
 def _change(conn: Connection, username: str, **values: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from callreel.access.policy import Action, scope_for
 from callreel.db import calls, changes, listing, notes, places, playbacks, search, summary
 from callreel.db.call_filter import CallFilter
@@ -23,8 +25,8 @@ class CallInFull:
     legs: tuple[listing.ViewedCall, ...]
     """The others of the same conversation, oldest first."""
     notes: tuple[notes.Note, ...]
-    listeners: tuple[tuple[str, int], ...]
-    """Who listened, and how often."""
+    listeners: tuple[tuple[str, int], ...] | None
+    """Who listened, and how often; None for those who may not know it."""
     may_hear: bool
 
 
@@ -128,11 +130,16 @@ class Browse:
                 viewed=viewed,
                 legs=listing.legs(conn, scope, viewed),
                 notes=notes.of_call(conn, call_id),
-                listeners=()
-                if recording_id is None
+                listeners=None
+                if recording_id is None or not self._may_see_listeners(conn, principal, call_id)
                 else playbacks.of_recording(conn, RecordingId(recording_id)),
                 may_hear=calls.find_call(conn, heard, call_id) is not None,
             )
+
+    @staticmethod
+    def _may_see_listeners(conn: Connection, principal: Principal, call_id: CallId) -> bool:
+        scope = scope_for(principal, Action.READ_LISTENING)
+        return calls.find_call(conn, scope, call_id) is not None
 
     def extent(
         self, principal: Principal, wanted: CallFilter

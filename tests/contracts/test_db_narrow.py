@@ -120,6 +120,33 @@ def test_most_filters_of_a_number_or_a_name_are_narrowed(filled: Database) -> No
             assert len(narrow.found_by(conn, ALL, wanted)) == len(plain) + 2
 
 
+@pytest.mark.parametrize("typed", ["émilie", "ÉMILIE", "özdemir", "Özdemir"])
+def test_letters_of_all_languages_are_alike_in_both_cases(database: Database, typed: str) -> None:
+    """Of callers, people and groups; what is left out is left out."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", extension="2104"))
+        write_call(conn, CallPlan("c2", extension="2105"))
+        write_call(conn, CallPlan("c3", extension=None))
+        group = directory.ensure_group(conn, "s1", "Team Émilie Özdemir")
+        directory.set_user(conn, "s1", "2104", name="Émilie Özdemir", group_id=group)
+        named = call_records.update().where(call_records.c.id == "c2")
+        conn.execute(named.values(caller_name="ÉMILIE ÖZDEMIR"))
+    with database.read() as conn:
+        for field, found in (
+            (Field.AGENT, ["c1"]),
+            (Field.GRP, ["c1"]),
+            (Field.PARTY, ["c2"]),
+            (Field.ANY, ["c1", "c2"]),
+        ):
+            wanted = CallFilter(terms=(Term(field, typed),))
+            page = search.search_calls(conn, ALL, wanted, 5, None)
+            assert sorted(call.id for call in page.items) == found
+        without = CallFilter(terms=(Term(Field.ANY, typed, wanted=False),))
+        assert [call.id for call in search.search_calls(conn, ALL, without, 5, None).items] == [
+            "c3"
+        ]
+
+
 def test_names_of_callers_are_kept_as_calls_are_written(database: Database) -> None:
     """Also where a call gets its name later."""
     with database.write() as conn:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from callreel.access.tokens import LIFETIME_MS as TOKEN_LIFETIME_MS
-from callreel.db import audit, calls, leases, masks, playbacks, tickets, users
+from callreel.db import audit, burns, calls, leases, masks, playbacks, tickets, users
 from callreel.db.schema import web_users
 from callreel.errors import (
     BadRequest,
@@ -342,16 +342,30 @@ def revoke(linked: Linked) -> None:
         assert leases.end(conn, listed.lease.name) == linked.recording
 
 
+def change_password(linked: Linked) -> None:
+    """Whoever made the link thinks that somebody knows it."""
+    with linked.house.db.write() as conn:
+        users.set_password(conn, "crm", "another hash")
+
+
+def hold(linked: Linked) -> None:
+    """The recording is wanted by a court."""
+    with linked.house.db.write() as conn:
+        burns.place_hold(conn, linked.recording, by="carl", reason="a case", now=linked.house.now)
+
+
 ENDS: list[tuple[Callable[[Linked], None], type[CallreelError]]] = [
     (disable, Forbidden),
     (change_role, Forbidden),
+    (change_password, Forbidden),
+    (hold, Forbidden),
     (take_right, Forbidden),
     (delete, RecordingDeleted),
     (revoke, Forbidden),
     (Linked.mask, MaskChanged),
     (lambda linked: linked.later(leases.IDLE_MS), Forbidden),
 ]
-NAMES = ["disabled", "role", "right", "deleted", "revoked", "mask", "idle"]
+NAMES = ["disabled", "role", "password", "hold", "right", "deleted", "revoked", "mask", "idle"]
 
 
 @pytest.mark.parametrize(("end", "expected"), ENDS, ids=NAMES)
@@ -375,7 +389,7 @@ def test_what_ends_a_lease_stops_its_sound(
     delivery.close(1)
 
 
-@pytest.mark.parametrize(("end", "expected"), ENDS[:5], ids=NAMES[:5])
+@pytest.mark.parametrize(("end", "expected"), ENDS[:7], ids=NAMES[:7])
 def test_what_ends_a_lease_ends_it_for_every_request(
     linked: Linked, end: Callable[[Linked], None], expected: type[CallreelError]
 ) -> None:

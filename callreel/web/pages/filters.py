@@ -139,6 +139,8 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
     )
 
 
+_MOST_CLOCK_MS = 3_660 * 86_400_000
+"""What a clock showed is told by each change of its zone."""
 _YES_OR_NO = {"yes": True, "no": False}
 
 
@@ -234,6 +236,8 @@ def _clock(values: Mapping[str, str], period: Period | None, words: Words) -> Cl
         return None
     if period is None:
         raise BadRequest("time, weekday: give a period as well, with since, or from and to.")
+    if period.until - period.since > _MOST_CLOCK_MS:
+        raise BadRequest("time, weekday: the period must not be longer than ten years.")
     hours = _HOURS.fullmatch(values.get("time", "00:00-24:00"))
     weekday = values.get("weekday")
     if hours is None or (weekday is not None and weekday not in {*"0123456"}):

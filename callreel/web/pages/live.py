@@ -55,6 +55,11 @@ class Seat:
         try:
             self._came.put_nowait(came)
         except asyncio.QueueFull:
+            # What waits will not be taken; the window comes back with the place of the last row
+            # that it has, and catches up.
+            while not self._came.empty():
+                self._came.get_nowait()
+            self._came.put_nowait(Unavailable("This window fell behind."))
             self.leave()
 
     async def next(self, within_s: float) -> Came | None:
@@ -62,6 +67,7 @@ class Seat:
 
         Raises:
             Unauthenticated: The session is over.
+            Unavailable: It fell behind too far.
         """
         try:
             async with asyncio.timeout(within_s):

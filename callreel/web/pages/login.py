@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,7 +14,7 @@ from callreel.web.problems import as_told, status_of, wrong_method
 from callreel.web.session import Session, require_own_page
 from callreel.wording import to_translate
 
-HOME = "/calls"
+HOME, LOGOUT = "/calls", "/logout"
 PLAIN = to_translate(
     "Passwords are not taken over plain http: anybody on the way could read them. Reach this page "
     "by https, or let an administrator set server.plain_login."
@@ -97,9 +96,9 @@ class Login:
 
 def _to(where: str) -> Response:
     """Back to where somebody was: to a path of ours, never to another site."""
-    parts = urlsplit(where)
     own = where.startswith("/") and not where.startswith(("//", "/\\")) and "\\" not in where
-    if not own or parts.scheme or parts.netloc or parts.path == LOGIN or not where.isprintable():
+    path = where.partition("?")[0]
+    if not own or path in {LOGIN, LOGOUT} or not where.isprintable():
         where = HOME
     return RedirectResponse(where, 303)
 
