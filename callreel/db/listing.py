@@ -54,8 +54,7 @@ class ViewedCall:
         """How long was talked; None where nobody answered."""
         if self.disposition in _NEVER_TALKED:
             return None
-        if self.call.recording_id is not None:
-            return self.call.duration_s
+        # Not of the recording, which the legs of a transfer share.
         return max(0.0, self.call_s - (self.rang_s or 0.0))
 
 

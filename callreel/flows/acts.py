@@ -103,6 +103,10 @@ def _told(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
+EVERYTHING = "everything"
+"""How a reach without bounds is written."""
+
+
 def require_name(name: str, what: str = "name") -> str:
     """A name as it is kept: without blanks at its ends.
 
@@ -112,6 +116,21 @@ def require_name(name: str, what: str = "name") -> str:
     name = name.strip()
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise BadRequest(f"{what}: 1 to {MAX_NAME_CHARS} characters, and no control characters.")
+    return name
+
+
+def require_place_name(name: str, what: str = "name") -> str:
+    """The name of a site or a group as it is kept: one that a reach can be written with.
+
+    A reach is told as ``Site, Site/Group`` or ``everything``; by another name somebody would be
+    given what nobody meant to give.
+
+    Raises:
+        BadRequest: As ``require_name``; or it holds a comma or a slash, or is ``everything``.
+    """
+    name = require_name(name, what)
+    if "," in name or "/" in name or name.casefold() == EVERYTHING:
+        raise BadRequest(f"{what}: without a comma or a slash, and not {EVERYTHING!r}.")
     return name
 
 

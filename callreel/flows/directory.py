@@ -19,6 +19,7 @@ from callreel.flows.acts import (
     Act,
     require_limit,
     require_name,
+    require_place_name,
     require_scope,
     require_unchanged,
 )
@@ -377,4 +378,4 @@ def _require_group(conn: Connection, scope: Scope, site_id: str, group_id: str |
 
 
 def _group_name(name: str) -> str:
-    return require_name(name, "group")
+    return require_place_name(name, "group")

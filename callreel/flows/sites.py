@@ -23,6 +23,7 @@ from callreel.flows.acts import (
     Values,
     require_limit,
     require_name,
+    require_place_name,
     require_scope,
     require_unchanged,
 )
@@ -70,8 +71,8 @@ class Sites:
         """
         act = Act(who, self._clock(), address)
         act.require_everything()
-        site_id = require_name(site_id, "site id")
-        name = require_name(name or site_id)
+        site_id = require_place_name(site_id, "site id")
+        name = require_place_name(name or site_id)
         with self._db.write() as conn:
             changes.hold_order(conn)
             if any(site_id == each.id for each in directory.list_sites(conn)):
@@ -113,6 +114,7 @@ class Sites:
             if wanted == before:
                 return before
             if wanted.name != before.name:
+                require_place_name(wanted.name)
                 _require_free(conn, wanted.id, wanted.name)
             if wanted.default_voicelocation != before.default_voicelocation:
                 _require_place(conn, wanted.default_voicelocation, scope)

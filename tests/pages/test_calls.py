@@ -166,6 +166,73 @@ def test_a_filter_that_is_given_twice_finds_either(window: OpenWindow) -> None:
     assert "Aoife" not in page.locator("#rows").inner_text()
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("since=30d&time=00:00-12:00", "Time of day: 00:00-12:00"),
+        ("since=30d&weekday=0", "Weekday: Monday"),
+        ("party=0163*", "Number: 0163*"),
+        ("dir=unknown", "Direction: unknown"),
+        ("state=unknown", "Outcome: Unknown"),
+        ("proposed=yes", ": yes"),
+    ],
+)
+def test_a_filter_without_a_field_stays_and_is_told(
+    window: OpenWindow, query: str, told: str
+) -> None:
+    """Links of reports have them; the next choice must not widen the list without a word."""
+    page = window()
+    page.goto(f"/calls?{query}")
+    assert told in page.locator("#filters").inner_text()
+    page.locator("select[name=min]").select_option("30s")
+    page.wait_for_url("**min=30s**")
+    name = query.rpartition("&")[2].partition("=")[0]
+    assert f"{name}=" in page.url
+    page.locator(f"#filters input[type=checkbox][name={name}]").uncheck()
+    page.wait_for_url(lambda url: f"{name}=" not in url)
+
+
+def test_the_later_of_two_periods_holds(window: OpenWindow) -> None:
+    """One that is named, or its ends: the other goes, and nothing is refused."""
+    page = window()
+    page.goto("/calls?from=2026-11-01&to=2026-11-02")
+    page.locator("#since").select_option("30d")
+    page.wait_for_url("**/calls?since=30d")
+    page.get_by_label("From", exact=True).fill("2026-11-01")
+    page.get_by_label("From", exact=True).press("Tab")
+    page.wait_for_url("**/calls?from=2026-11-01")
+    assert page.locator("#since").input_value() == ""
+    page.goto("/reports/agents?from=2026-11-01&to=2026-11-15")
+    page.get_by_label("Period").select_option("7d")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**period=7d**")
+    assert "from=2026" not in page.url
+    assert "the last 7 days" in page.locator("main").inner_text()
+
+
+def test_talk_means_the_same_in_rows_and_above_them(window: OpenWindow, town: Town) -> None:
+    """Of the call, not of a recording that two legs share; by length is told by length."""
+    began = system_clock() - 40 * 86_400_000
+    for number in range(2):
+        town.import_call(
+            f"leg-{number}",
+            started_at=UnixMillis(began + number * 15_000),
+            answered_at=UnixMillis(began + number * 15_000 + 2_000),
+            duration_s=15.0,
+            voicefilename="shared",
+            audio=SoundFile(town.folder, "short-3.wav"),
+            linked_id="shared",
+        )
+    page = window()
+    page.goto("/calls?q=id:shared")
+    assert page.locator("tr[data-call] td.r", has_text="0:13").count() == 2
+    expect(page.locator(".counts")).to_contain_text("2 calls · 0:26")
+    page.goto("/calls?sort=longest")
+    sorted_by = page.locator("th[aria-sort]")
+    expect(sorted_by).to_have_text("Length")
+    assert sorted_by.get_attribute("aria-sort") == "descending"
+
+
 def test_the_list_works_without_a_script(window: OpenWindow, town: Town) -> None:
     """Filters, paging, the call, and plain sound."""
     page = window(java_script_enabled=False)

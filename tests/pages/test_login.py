@@ -251,6 +251,25 @@ def test_a_dialog_asks_again_where_the_session_ended(
     assert answered.value.status == 200
 
 
+def test_somebody_else_who_signs_in_gets_a_page_of_their_own(
+    window: OpenWindow, town: Town
+) -> None:
+    """What the first one saw is not theirs to see."""
+    page = window("admin")
+    page.goto("/calls?site=2")
+    assert page.locator("tr[data-call]").count() > 0
+    with town.serving.base.db.write() as conn:
+        conn.exec_driver_sql("DELETE FROM web_sessions")
+    page.locator("select[name=state]").select_option("answered")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("User name").fill("marcus")
+    dialog.get_by_label("Password").fill(PASSWORD)
+    dialog.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/calls")
+    page.get_by_text("marcus", exact=True).wait_for()
+    assert "Bristol" not in page.content()
+
+
 def test_passwords_are_refused_over_plain_http_from_elsewhere(town: Town) -> None:
     """As a browser on another machine would send them; the page says what to do."""
     with client(town) as browser:

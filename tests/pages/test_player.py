@@ -296,9 +296,15 @@ def test_a_server_that_restarts_is_survived(
             again.close()
 
 
-def test_what_was_heard_is_written_down(window: OpenWindow, town: Town) -> None:
-    """Who, what, which stretches; opening a player, or what a browser fetched ahead, is none."""
+@pytest.mark.parametrize("seen", [True, False], ids=["in-front", "hidden"])
+def test_what_was_heard_is_written_down(window: OpenWindow, town: Town, seen: bool) -> None:
+    """Who, what, which stretches; opening a player, or what a browser fetched ahead, is none.
+
+    A window that is hidden draws no frames, and is heard all the same.
+    """
     page = window("carla")
+    if not seen:
+        page.add_init_script("window.requestAnimationFrame = () => 0;")
     call = town.calls["long"]
     page.goto(f"/calls/{call}")
     page.wait_for_timeout(300)
@@ -308,7 +314,10 @@ def test_what_was_heard_is_written_down(window: OpenWindow, town: Town) -> None:
         )
         known = len(conn.execute(wanted).all())
     page.get_by_role("button", name="Play", exact=True).click()
-    wait_until_it_plays(page, 1.0)
+    if seen:
+        wait_until_it_plays(page, 1.0)
+    else:
+        page.wait_for_timeout(3000)
     page.keyboard.press("Space")
     page.locator("h1").click()
     if not sound(page)["paused"]:

@@ -18,10 +18,12 @@ from callreel.flows.browse import Browse
 from callreel.flows.ongoing import Ongoing
 from callreel.flows.views import SavedViews
 from callreel.model import Clock, UnixMillis
+from callreel.periods import WEEKDAYS
 from callreel.web.pages import drawing
 from callreel.web.pages.filters import COLUMNS, MORE_COLUMNS, STATES, View, read_view
 from callreel.web.pages.live import Live
 from callreel.web.pages.page import Pages, Visitor, is_partial
+from callreel.web.pages.words import Words
 from callreel.web.threads import Threads
 
 PAGE = 100
@@ -164,7 +166,12 @@ class ListPages:
     ) -> dict[str, object]:
         places = await run_in_threadpool(self._browse.places, visitor.signed_in.principal)
         principal = visitor.signed_in.principal
+        labels = {
+            **{("site", key): name for key, name in places.sites},
+            **{("grp", key): name for key, name in places.groups},
+        }
         return {
+            "beside": view.beside(labels.keys()),
             "saved": await run_in_threadpool(self._saved.seen, principal),
             "view": view,
             "page": page,
@@ -180,10 +187,7 @@ class ListPages:
             "all_columns": (*COLUMNS, *MORE_COLUMNS),
             "shape": drawing.shape,
             "may_hear": visitor.may(Action.HEAR),
-            "labels": {
-                **{("site", key): name for key, name in places.sites},
-                **{("grp", key): name for key, name in places.groups},
-            },
+            "labels": labels | _told(view, visitor.words),
         }
 
 
@@ -195,6 +199,17 @@ def _shown_extent(
         return extent
     last = UnixMillis(min(view.period.until - 1, max(now, extent[1])))
     return view.period.since, max(last, extent[1])
+
+
+def _told(view: View, words: Words) -> dict[tuple[str, str], str]:
+    """How values are told that stand for something else in an address."""
+    told = {
+        ("weekday", str(number)): words.catalog.translated(day)
+        for number, day in enumerate(WEEKDAYS)
+    }
+    if view.filter.during is not None:
+        told["during", view.values["during"]] = words.short(view.filter.during)
+    return told
 
 
 def _data(text: str) -> str:

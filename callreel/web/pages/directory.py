@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from callreel.db.entries import DirectoryUser, Filter
+from callreel.db.entries import DirectoryUser, Filter, Group
 from callreel.errors import BadRequest
 from callreel.flows.directory import Directory
 from callreel.flows.sites import Sites
@@ -14,7 +14,7 @@ from callreel.model import Principal
 from callreel.web.pages.page import Pages, Visitor, form
 from callreel.web.session import address_of
 
-PAGE = 100
+PAGE, MOST = 100, 500
 TABS = ("extensions", "groups", "channels")
 
 
@@ -42,7 +42,7 @@ class DirectoryPages:
         }[tab]
         who, after = visitor.signed_in.principal, asked.get("after") or None
         page = await run_in_threadpool(look, who, wanted, limit=PAGE, after=after)
-        groups = await run_in_threadpool(self._directory.groups, who, None, limit=PAGE)
+        groups = await run_in_threadpool(self._groups, who) if tab == "extensions" else ()
         return self._pages.page(
             "directory.html",
             request,
@@ -50,11 +50,21 @@ class DirectoryPages:
             tab=tab,
             tabs=TABS,
             page=page,
-            groups=groups.items,
+            groups=groups,
             sites=await run_in_threadpool(self._sites.sites, who),
             q=asked.get("q", ""),
             site=asked.get("site", ""),
         )
+
+    def _groups(self, who: Principal) -> tuple[Group, ...]:
+        """Every group within reach: a form that offers some of them would take the others away."""
+        found: tuple[Group, ...] = ()
+        after: str | None = None
+        while True:
+            page = self._directory.groups(who, None, limit=MOST, after=after)
+            found, after = (*found, *page.items), page.next
+            if after is None:
+                return found
 
     async def _change(self, request: Request, visitor: Visitor, tab: str) -> Response:
         """Add, save or remove one entry."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -30,7 +30,7 @@ NAMES = (
 """In the order of a clean address."""
 COLUMNS = ("started", "direction", "party", "agent", "group", "rang", "talk", "shape", "flags")
 """Those of the list that are shown where nobody chose."""
-MORE_COLUMNS = ("site", "to", "outcome", "id")
+MORE_COLUMNS = ("length", "site", "to", "outcome", "id")
 DIRECTIONS = {
     "in": Direction.INBOUND,
     "out": Direction.OUTBOUND,
@@ -71,6 +71,22 @@ class View:
         """Every name and value, in the order of a clean address."""
         given = (*self.values.items(), *self.others)
         return tuple(sorted(given, key=lambda pair: NAMES.index(pair[0])))
+
+    def beside(self, offered: Collection[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Filters that no field of the form shows: the form would lose them.
+
+        Args:
+            offered: Sites and groups that can be chosen, by name of the filter and id.
+        """
+        hidden = {"party", "proposed", "time", "weekday", "during"}
+        chosen = {"grp", "site"}
+        return self.others + tuple(
+            (name, value)
+            for name, value in self.values.items()
+            if name in hidden
+            or (name in {"dir", "state"} and value == "unknown")
+            or (name in chosen and (name, value) not in offered)
+        )
 
     def query(self, **changes: str | None) -> str:
         """The query string of this view with changes; None leaves a name out.
@@ -130,7 +146,7 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         values,
         _with_others(wanted, values, others),
         order,
-        _columns(values),
+        _columns(values, order),
         values.get("before"),
         period,
         _period_text(values),
@@ -268,12 +284,12 @@ def _seconds(values: Mapping[str, str], name: str) -> float | None:
     return int(found[1] or 0) * 60.0 + int(found[2]) * _UNITS[found[3] or "s"]
 
 
-def _columns(values: Mapping[str, str]) -> tuple[str, ...]:
-    text = values.get("cols")
-    if text is None:
-        return COLUMNS
-    chosen = text.split(",")
+def _columns(values: Mapping[str, str], order: Order) -> tuple[str, ...]:
+    """The columns that are shown; what a list is sorted by is always among them."""
+    chosen = values["cols"].split(",") if "cols" in values else [*COLUMNS]
     known = (*COLUMNS, *MORE_COLUMNS)
+    if order in {Order.LONGEST, Order.SHORTEST} and "length" not in chosen:
+        chosen.append("length")
     for name in chosen:
         if name not in known:
             raise BadRequest(f"cols: {name[:40]!r} is not a column; known are {', '.join(known)}.")

@@ -41,6 +41,7 @@ def names(said: Catalog) -> Names:
             "group": _("Group"),
             "rang": _("Rang"),
             "talk": _("Talk"),
+            "length": _("Length"),
             "shape": _("Shape of call"),
             "flags": _("Notes and masks"),
             "site": _("Site"),

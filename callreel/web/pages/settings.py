@@ -16,6 +16,7 @@ from callreel.audio.fill import fill_of
 from callreel.db.directory import Site, Voicelocation
 from callreel.db.entries import Group
 from callreel.errors import BadRequest, Conflict
+from callreel.flows.acts import EVERYTHING
 from callreel.flows.directory import Directory
 from callreel.flows.people import People, Rights
 from callreel.flows.places import Places
@@ -27,7 +28,6 @@ from callreel.web.session import address_of
 PAGE = 100
 MOST_GROUPS = 500
 FILLS = ("tone", "silence", "file")
-EVERYTHING = "everything"
 KEY_PRESSES = ("off", "list", "apply")
 
 
@@ -113,6 +113,7 @@ class SettingsPages:
             shown=shown,
             q=beginning,
             sites=sites,
+            seen={each.id: seen_of(Rights(each.role, each.reach)) for each in page.items},
             reach={each.id: reach_words(each.reach, sites, groups.items) for each in page.items},
             roles_known=tuple(role.value for role in Role),
             may_change=visitor.may(Action.ADMINISTER),
@@ -126,7 +127,7 @@ class SettingsPages:
                 added = people.add(who, user.strip(), self._rights(who, fields), address=address)
                 return {"user": added.person.username, "password": added.password or ""}
             case "change":
-                people.change(who, user, self._rights(who, fields), address=address)
+                self._change(who, user, fields, address)
             case "enable" | "disable" as verb:
                 people.set_enabled(who, user, enabled=verb == "enable", address=address)
             case "password":
@@ -140,6 +141,23 @@ class SettingsPages:
             case _:
                 raise BadRequest("do: add, change, enable, disable, password, key or revoke.")
         return {}
+
+    def _change(
+        self, who: Principal, user: str, fields: dict[str, str], address: str | None
+    ) -> None:
+        """Change role and reach; what was not touched is not read as text.
+
+        Names may be others by now, and then mean other places.
+        """
+        person = self._people.person(who, user)
+        seen = Rights(person.role, person.reach)
+        if fields.get("seen") != seen_of(seen):
+            raise Conflict("Somebody else changed this user meanwhile; load the page again.")
+        if fields.get("reach") == fields.get("seen_reach"):
+            wanted = replace(self._rights(who, {**fields, "reach": ""}), reach=person.reach)
+        else:
+            wanted = self._rights(who, fields)
+        self._people.change(who, user, wanted, seen=seen, address=address)
 
     def _rights(self, who: Principal, fields: dict[str, str]) -> Rights:
         """Role and reach of a form; the reach as people write it.
@@ -156,6 +174,8 @@ class SettingsPages:
         for piece in filter(None, map(str.strip, fields.get("reach", "").split(","))):
             site, slash, group = piece.partition("/")
             if piece == EVERYTHING:
+                if EVERYTHING in sites:
+                    raise BadRequest("reach: a site is named 'everything'; give it another name.")
                 everything = True
             elif site not in sites:
                 known = ", ".join(each.name for each in self._sites.sites(who))
@@ -231,9 +251,13 @@ def reach_words(reach: Scope, sites: Sequence[Site], groups: Sequence[Group]) ->
     return ", ".join(parts)
 
 
-def seen_of(site: Site) -> str:
-    """What a form was made from; another where the site was changed since."""
-    return hashlib.sha256(repr(site).encode()).hexdigest()[:16]
+def seen_of(what: Site | Rights) -> str:
+    """What a form was made from; another where it was changed since."""
+    if isinstance(what, Rights):
+        reach = what.reach
+        parts = (what.role, reach.everything, sorted(reach.site_ids), sorted(reach.group_ids))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
 def wanted_site(site: Site, fields: dict[str, str]) -> Site:

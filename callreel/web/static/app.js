@@ -43,6 +43,17 @@ const keys = {
 };
 const OF_PLAYER = new Set([" ", "<", ">", "ArrowLeft", "ArrowRight", "1", "2", "3", "s", "m", "[", "]", "\\", "+", "-"]);
 
+// A period is either named or given by its ends: whichever is chosen later, the other goes.
+document.addEventListener("change", (event) => {
+  const field = event.target;
+  const named = { since: true, period: true }[field.name];
+  if (!field.form || !field.value || !(named || field.name === "from" || field.name === "to")) return;
+  for (const name of named ? ["from", "to"] : ["since"]) {
+    const other = field.form.elements.namedItem(name);
+    if (other && other.type !== "hidden") other.value = "";
+  }
+}, true);
+
 // From the search field into what it found, also where that has not come yet.
 let into = false;
 const search = document.getElementById("q");
@@ -137,7 +148,11 @@ dialog?.querySelector("form").addEventListener("submit", async (event) => {
   });
   if (answer.status === 204) {
     const fresh = await (await fetch(location.href)).text();
-    const token = new DOMParser().parseFromString(fresh, "text/html").querySelector("meta[name=csrf]").content;
+    const page = new DOMParser().parseFromString(fresh, "text/html");
+    const name = "#signed-out input[name=username]";
+    // Somebody else must not keep the page of whoever was here before.
+    if (page.querySelector(name)?.defaultValue !== document.querySelector(name).defaultValue) { location.assign("/calls"); return; }
+    const token = page.querySelector("meta[name=csrf]").content;
     document.querySelector("meta[name=csrf]").content = token;
     for (const field of document.querySelectorAll("input[name=csrf]")) field.value = token;
     event.target.reset();

@@ -129,14 +129,17 @@ function draw(force = false) {
   part("[data-time]").textContent = clock(at);
 }
 
+function goOn() {
+  if (!want.playing || sound.paused || sound.seeking || sound.readyState <= 1 || !now) return;
+  want.at = sound.currentTime;
+  listen(want.at);
+  if (loop.to !== null && loop.from !== null && want.at >= loop.to) seek(loop.from);
+  else if (skipping) skip(want.at);
+  draw();
+}
+
 function frame() {
-  if (want.playing && !sound.paused && !sound.seeking && sound.readyState > 1 && now) {
-    want.at = sound.currentTime;
-    listen(want.at);
-    if (loop.to !== null && loop.from !== null && want.at >= loop.to) seek(loop.from);
-    else if (skipping) skip(want.at);
-    draw();
-  }
+  goOn();
   requestAnimationFrame(frame);
 }
 requestAnimationFrame(frame);
@@ -165,6 +168,9 @@ async function tell(last = false) {
   if (!now) return 0;
   if (here && here[1] > here[0]) { heard.push([...here]); here = [here[1], here[1]]; }
   const told = heard.splice(0, 150);
+  const teller = now;
+  // Of another call by now it would be told as that one's.
+  const again = () => { if (now === teller) heard.unshift(...told); };
   if (!told.length && last) return 0;
   const body = JSON.stringify({ sitting: now.sitting, revision: now.revision, heard: rounded(told), speed: sound.playbackRate });
   try {
@@ -172,10 +178,10 @@ async function tell(last = false) {
       method: "POST", body, keepalive: last,
       headers: { "Content-Type": "application/json", "X-Csrf-Token": csrf(), "HX-Request-Type": "partial" },
     });
-    if (answer.status >= 500) heard.unshift(...told);
+    if (answer.status >= 500) again();
     return answer.status;
   } catch {
-    heard.unshift(...told);
+    again();
     return 0;
   }
 }
@@ -219,7 +225,8 @@ setInterval(() => {
   if (want.playing && now && sound.src && performance.now() - moved > SILENT_AFTER && !sound.seeking) recover();
 }, 1000);
 
-sound?.addEventListener("timeupdate", () => { moved = performance.now(); failures = 0; });
+// A hidden window draws no frames, and is heard all the same.
+sound?.addEventListener("timeupdate", () => { moved = performance.now(); failures = 0; goOn(); });
 sound?.addEventListener("playing", () => { failures = 0; say(""); shown(); });
 sound?.addEventListener("error", () => { if (sound.getAttribute("src")) recover(); });
 sound?.addEventListener("ended", () => { want.playing = false; want.at = duration(); closeStretch(); draw(true); shown(); tell(); });
