@@ -3,10 +3,12 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATA ?= ./demo-data
+ROWS ?= 1000000
+ONLY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run translations vendor bench-pages test test-full check fix bench docs lock clean
+.PHONY: help run translations vendor bench-pages test test-full check fix bench bench-formats docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,8 +45,11 @@ fix: $(VENV)/.installed-dev ## mend what the formatter and the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## measure time to first byte and speed of the output formats
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.test-programs ## measure beside peers and write docs/benchmarks.md; ROWS=1000000, ONLY=name
+	$(BIN)/python -m benchmarks --rows '$(ROWS)' $(if $(ONLY),--only '$(ONLY)')
+
+bench-formats: $(VENV)/.installed-dev ## measure the output formats inside one process
+	$(BIN)/python -m benchmarks.formats
 
 vendor: ## fetch anew what the pages carry of others (needs npm)
 	$(BIN)/python -m tools.vendor

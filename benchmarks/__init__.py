@@ -1,1 +1,4 @@
-"""Measurements; ``python -m benchmarks`` (or ``make bench``) runs them and prints a table."""
+"""Measurements beside peers; ``python -m benchmarks`` (or ``make bench``) runs them.
+
+docs/decisions/benchmarks.md says how and why; docs/benchmarks.md holds the last full run.
+"""

@@ -1,17 +1,20 @@
 #!/bin/sh
-# Find the programs that tests compile or run clients with; install them where that is allowed.
+# Find the programs that tests and benchmarks compile, run or measure beside us; install them where
+# that is allowed.
 set -eu
 
 missing=
-for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl chromium:chromium soffice:libreoffice-calc-nogui; do
+for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl chromium:chromium soffice:libreoffice-calc-nogui \
+    nginx:nginx ffmpeg:ffmpeg wrk:wrk cc:gcc taskset:util-linux openssl:openssl; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # The runtime alone lacks the part of the class library that a C# program of today refers to.
 case "$missing" in *mono*) missing="$missing libmono-system-core4.0-cil" ;; esac
+case "$missing" in *gcc*) missing="$missing libc6-dev" ;; esac
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing for the tests:$missing"
+    echo "Installing for tests and benchmarks:$missing"
     # shellcheck disable=SC2086  # one word per package
     if DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null 2>&1; then
         exit 0
@@ -21,5 +24,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null
     exit 0
 fi
-echo "The tests need these Debian packages:$missing. As root: apt-get install$missing" >&2
+echo "Tests and benchmarks need these Debian packages:$missing. As root: apt-get install$missing" >&2
 exit 1
