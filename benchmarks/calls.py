@@ -192,7 +192,7 @@ def _spoken(speech: npt.NDArray[np.int16], wanted: _Wanted) -> npt.NDArray[np.in
     both: npt.NDArray[np.int16] = speech[places]
     if wanted.channels == 2:
         return both
-    return (both.astype(np.int32).sum(axis=1) >> 1).astype(np.int16)
+    return np.asarray(both.astype(np.int32).sum(axis=1) >> 1, dtype=np.int16)
 
 
 def _entry(folder: Path, wanted: _Wanted, spans: list[tuple[float, float]]) -> CallEntry:

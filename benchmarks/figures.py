@@ -23,12 +23,12 @@ class Sample:
 Measure = Callable[[], Sample]
 
 
-def in_turns(rounds: int, *measures: Measure) -> tuple[list[Sample], ...]:
-    """Measure A B A B …, so that a busy moment of the machine falls on everybody."""
-    taken: tuple[list[Sample], ...] = tuple([] for _ in measures)
+def in_turns(rounds: int, ours: Measure, peer: Measure) -> tuple[list[Sample], list[Sample]]:
+    """Measure A B A B …, so that a busy moment of the machine falls on both."""
+    taken: tuple[list[Sample], list[Sample]] = ([], [])
     for _ in range(rounds):
-        for kept, measure in zip(taken, measures, strict=True):
-            kept.append(measure())
+        taken[0].append(ours())
+        taken[1].append(peer())
     return taken
 
 

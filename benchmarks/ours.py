@@ -105,12 +105,17 @@ class Ours:
         found: dict[str, object] = json.loads(told)
         return found
 
+    def size(self, recorded: Recorded, form: str) -> int:
+        """Bytes of an output whose size arithmetic tells."""
+        return int(str(self._issued(recorded, form)["size_bytes"]))
+
     def token(self, recorded: Recorded, form: str = "wav") -> str:
         """The path on Echo of a fresh token."""
-        asked = self.asked(
-            "POST", f"/api/v1/recordings/{recorded.recording_id}/tokens", {"format": form}
-        )
-        return "/" + str(asked["url"]).split("/", 3)[3]
+        return "/" + str(self._issued(recorded, form)["url"]).split("/", 3)[3]
+
+    def _issued(self, recorded: Recorded, form: str) -> dict[str, object]:
+        path = f"/api/v1/recordings/{recorded.recording_id}/tokens"
+        return self.asked("POST", path, {"format": form})
 
     def fetch(
         self, recorded: Recorded, form: str, *, bytes_of: str | None = None, leave: bool = False
@@ -153,10 +158,11 @@ def serving(
 def fresh(data_dir: Path, cores: Sequence[int], warm: Recorded, form: str) -> Iterator[Ours]:
     """A server that has rendered nothing, but has made the format once of another recording.
 
-    What it kept is erased; what it loads at the first use of a format is loaded.
+    What it kept is erased; what it loads at the first use of a format is loaded. A render is waited
+    for however long it takes.
     """
     shutil.rmtree(data_dir / "cache", ignore_errors=True)
-    with serving(data_dir, cores) as ours:
+    with serving(data_dir, cores, CACHE__WAIT_S="3600") as ours:
         ours.fetch(warm, form)
         yield ours
 

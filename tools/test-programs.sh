@@ -3,6 +3,7 @@
 # that is allowed.
 set -eu
 
+PATH="$PATH:/usr/sbin" # where Debian keeps nginx, also from those who are not root
 missing=
 for pair in mcs:mono-mcs mono:mono-runtime node:nodejs curl:curl chromium:chromium soffice:libreoffice-calc-nogui \
     nginx:nginx ffmpeg:ffmpeg wrk:wrk cc:gcc taskset:util-linux openssl:openssl; do
@@ -14,6 +15,13 @@ case "$missing" in *gcc*) missing="$missing libc6-dev" ;; esac
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # Debian starts what it installs, and nobody asked for a web server on port 80.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+    fi
+    case "$missing" in *nginx*) mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/nginx.service ;; esac
     echo "Installing for tests and benchmarks:$missing"
     # shellcheck disable=SC2086  # one word per package
     if DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null 2>&1; then

@@ -1,0 +1,1 @@
+"""Peers that are programs of this repository: what others would write instead of Callreel."""
