@@ -93,33 +93,48 @@ class Calls:
         return copy
 
 
-def version() -> str:
-    """Changes with whatever would make a folder that was built earlier unfit."""
-    parts = [Path(__file__), *sorted((ROOT / "callreel/db/migrations/versions").glob("*.py"))]
+def version(*made_by: str) -> str:
+    """Changes with whatever would make a folder that was built earlier unfit.
+
+    Args:
+        made_by: Files of code that build it.
+    """
     told = hashlib.sha256()
-    for path in parts:
+    migrations = sorted((ROOT / "callreel/db/migrations/versions").glob("*.py"))
+    for path in (*map(Path, made_by), *migrations):
         told.update(path.read_bytes())
     return told.hexdigest()[:12]
 
 
-def make_data(data_dir: Path, *sites: str) -> None:
+def make_data(data_dir: Path, *sites: str, database_url: str = "") -> None:
     """An empty data folder with sites of these names, a datasource for each, and an administrator.
 
     Nobody searches it for pressed keys, which would take turns with what is measured.
+
+    Args:
+        data_dir: Made.
+        sites: Their names; their ids, and those of their datasources, are 1, 2, 3…
+        database_url: Empty for SQLite.
     """
     data = ("--data", str(data_dir))
-    run([*CALLREEL, "init", *data], env=environment())
+    env = environment(CALLREEL__DATABASE__URL=database_url) if database_url else environment()
+    run([*CALLREEL, "init", *data], env=env)
     for number, site in enumerate(sites, 1):
-        run([*CALLREEL, "site", "add", str(number), "--name", site, *data])
-        run([*CALLREEL, "site", "set", site, "--key-presses", "off", *data])
-        run([*CALLREEL, "datasource", "set", str(number), site, *data])
-    role = ("--role", "administrator", "--everything", "--password-stdin")
-    run([*CALLREEL, "user", "add", USERNAME, *role, *data], text_in=PASSWORD + "\n")
+        run([*CALLREEL, "site", "add", str(number), "--name", site, *data], env=env)
+        run([*CALLREEL, "site", "set", site, "--key-presses", "off", *data], env=env)
+        run([*CALLREEL, "datasource", "set", str(number), site, *data], env=env)
+    add_user(data_dir, USERNAME, "--role", "administrator", "--everything", env=env)
+
+
+def add_user(data_dir: Path, name: str, *options: str, env: Mapping[str, str]) -> None:
+    """A web user with the password of the benchmarks."""
+    words = [*CALLREEL, "user", "add", name, *options, "--password-stdin"]
+    run([*words, "--data", str(data_dir)], text_in=PASSWORD + "\n", env=env)
 
 
 def calls(cache: Path, lengths: Lengths) -> Calls:
     """The calls of these lengths, built now if they are not there."""
-    folder = cache / f"calls-{lengths.hour_s}-{version()}"
+    folder = cache / f"calls-{lengths.hour_s}-{version(__file__)}"
     index = folder / "index.json"
     if not index.exists():
         shutil.rmtree(folder, ignore_errors=True)

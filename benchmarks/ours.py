@@ -16,8 +16,17 @@ from pathlib import Path
 from benchmarks.calls import CALLREEL, PASSWORD, USERNAME, Recorded
 from benchmarks.processes import Running, environment, free_ports, pinned, run, started, wait_for
 
-LOGIN = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+PATIENT = {"CACHE__WAIT_S": "3600"}
+"""Settings with which a request waits for its render however long that takes."""
 _READ = 1 << 18
+
+
+def login(username: str) -> str:
+    """The header of a web user's login."""
+    return "Basic " + base64.b64encode(f"{username}:{PASSWORD}".encode()).decode()
+
+
+LOGIN = login(USERNAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,9 @@ class Ours:
     tls: bool
     data_dir: Path
 
-    def asked(self, method: str, path: str, body: object = None) -> dict[str, object]:
+    def asked(
+        self, method: str, path: str, body: object = None, *, username: str = USERNAME
+    ) -> dict[str, object]:
         """Ask the web application as a program does; gives its JSON.
 
         Raises:
@@ -93,7 +104,7 @@ class Ours:
         """
         connection = connected(self.web_port, tls=self.tls)
         try:
-            headers = {"Authorization": LOGIN, "Content-Type": "application/json"}
+            headers = {"Authorization": login(username), "Content-Type": "application/json"}
             text = None if body is None else json.dumps(body)
             connection.request(method, path, body=text, headers=headers)
             answer = connection.getresponse()
@@ -129,17 +140,17 @@ class Ours:
 def serving(
     data_dir: Path,
     cores: Sequence[int],
+    settings: Mapping[str, str] | None = None,
     *,
     certificate: tuple[Path, Path] | None = None,
-    **settings: str,
 ) -> Iterator[Ours]:
     """``callreel serve`` until the block ends.
 
     Args:
         data_dir: Its data folder.
         cores: Where it may run.
-        certificate: And key, for https.
         settings: As the environment names them, without ``CALLREEL__``.
+        certificate: And key, for https.
     """
     web_port, echo_port = free_ports(2)
     command = [*CALLREEL, "serve", "--data", str(data_dir), "--port", str(web_port)]
@@ -148,8 +159,10 @@ def serving(
         command += ["--tls-cert", str(certificate[0]), "--tls-key", str(certificate[1])]
     told = data_dir / "server.json"
     told.unlink(missing_ok=True)
-    env = environment(**{f"CALLREEL__{name}": value for name, value in settings.items()})
-    with started(pinned(command, cores), data_dir / "serve.log", env=env) as running:
+    env = environment(**{f"CALLREEL__{name}": value for name, value in (settings or {}).items()})
+    log = data_dir / "serve.log"
+    log.unlink(missing_ok=True)
+    with started(pinned(command, cores), log, env=env) as running:
         wait_for(running, told.exists)
         yield Ours(running, web_port, echo_port, certificate is not None, data_dir)
 
@@ -162,7 +175,7 @@ def fresh(data_dir: Path, cores: Sequence[int], warm: Recorded, form: str) -> It
     for however long it takes.
     """
     shutil.rmtree(data_dir / "cache", ignore_errors=True)
-    with serving(data_dir, cores, CACHE__WAIT_S="3600") as ours:
+    with serving(data_dir, cores, PATIENT) as ours:
         ours.fetch(warm, form)
         yield ours
 

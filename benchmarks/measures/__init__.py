@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
-from benchmarks.measures import converting, sending, serving
+from benchmarks.measures import converting, searching, sending, serving, taking
 
 Benchmark = Callable[[Bench], Iterator[Figure]]
 
@@ -32,6 +32,16 @@ BENCHMARKS: dict[str, tuple[Benchmark, tuple[str, ...]]] = {
     "slow-readers": (serving.slow_readers, ("slow-readers",)),
     "tokens": (serving.tokens, ("tokens", "tokens-p99", "tokens-cpu")),
     "equal-requests": (converting.equal_requests, ("equal-requests",)),
+    "search": (
+        searching.search,
+        tuple(
+            f"{what}-{kind}"
+            for kind in ("sqlite", "postgresql")
+            for what in ("search", "text", "count")
+        ),
+    ),
+    "import": (taking.import_csv, ("import-csv",)),
+    "peaks": (taking.peaks, ("peaks",)),
     "straightforward": (serving.straightforward, ("straightforward",)),
     "start": (serving.start, ("ready", "idle-memory")),
 }

@@ -15,7 +15,7 @@ from benchmarks.bench import Bench
 from benchmarks.calls import Recorded
 from benchmarks.ffmpeg import convert
 from benchmarks.figures import Figure, Sample, in_turns, percentile
-from benchmarks.ours import Ours, fresh, serving
+from benchmarks.ours import PATIENT, Ours, fresh, serving
 
 FFMPEG = "ffmpeg"
 _MIB = 1 << 20
@@ -184,8 +184,7 @@ def equal_requests(bench: Bench) -> Iterator[Figure]:
             with serving(
                 data,
                 bench.server_core,
-                SERVER__MAX_STREAMS=str(4 * many),
-                CACHE__WAIT_S="3600",
+                {"SERVER__MAX_STREAMS": str(4 * many), **PATIENT},
             ) as ours:
                 ours.fetch(warm, "mp3")
                 size = ours.size(call, "mp3")

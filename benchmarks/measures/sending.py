@@ -19,7 +19,7 @@ _G711, _PCM = "wav-ulaw", "wav"
 _MANY, _FEW = 32, 8
 """Connections for short answers, and for long ones."""
 _RANGES = 256
-_HEADROOM = "2048"
+_HEADROOM = {"SERVER__MAX_STREAMS": "2048"}
 
 
 def whole(bench: Bench) -> Iterator[Figure]:
@@ -28,7 +28,7 @@ def whole(bench: Bench) -> Iterator[Figure]:
         made = bench.calls()
         data = made.copy_to(folder)
         with (
-            serving(data, bench.server_core, SERVER__MAX_STREAMS=_HEADROOM) as ours,
+            serving(data, bench.server_core, _HEADROOM) as ours,
             bench.nginx(made.folder, folder) as peer,
         ):
             long, short = made.several("ten"), made.several("minute")
@@ -52,7 +52,7 @@ def ranges(bench: Bench) -> Iterator[Figure]:
         made = bench.calls()
         data = made.copy_to(folder)
         with (
-            serving(data, bench.server_core, SERVER__MAX_STREAMS=_HEADROOM) as ours,
+            serving(data, bench.server_core, _HEADROOM) as ours,
             bench.nginx(made.folder, folder) as peer,
         ):
             long = made.several("ten")
@@ -72,12 +72,7 @@ def over_tls(bench: Bench) -> Iterator[Figure]:
         made = bench.calls()
         data = made.copy_to(folder)
         with (
-            serving(
-                data,
-                bench.server_core,
-                certificate=bench.certificate(),
-                SERVER__MAX_STREAMS=_HEADROOM,
-            ) as ours,
+            serving(data, bench.server_core, _HEADROOM, certificate=bench.certificate()) as ours,
             bench.nginx(made.folder, folder) as peer,
         ):
             for name, kind, form in (("tls-1min", "minute", _G711), ("tls-10min", "ten", _PCM)):

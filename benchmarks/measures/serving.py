@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from benchmarks.bench import Bench
 from benchmarks.clients import limited_by_client, read_slowly
 from benchmarks.figures import Figure, Sample, in_turns
-from benchmarks.ours import LOGIN, Ours, connected, fetch, serving
+from benchmarks.ours import LOGIN, PATIENT, Ours, connected, fetch, serving
 from benchmarks.peers.serving import Peer, peer
 
 _BARE = "bare ASGI"
@@ -60,6 +60,7 @@ def slow_readers(bench: Bench) -> Iterator[Figure]:
     """Anonymous memory that a server grows by for each reader of a few KB a second."""
     many = bench.some(500, 20)
     seconds = bench.some(8, 1)
+    room = {"SERVER__MAX_STREAMS": str(4 * many)}
     with bench.folder() as folder:
         made = bench.calls()
         long = made.several("ten")
@@ -67,7 +68,7 @@ def slow_readers(bench: Bench) -> Iterator[Figure]:
         def mine() -> Sample:
             # A server of its own each time: what was grown once is not given back.
             data = made.copy_to(folder)
-            with serving(data, bench.server_core, SERVER__MAX_STREAMS=str(4 * many)) as ours:
+            with serving(data, bench.server_core, room) as ours:
                 ours.fetch(long[0], "wav")
                 before = ours.running.memory()["anonymous"]
                 paths = [ours.token(long[turn % len(long)]) for turn in range(many)]
@@ -149,7 +150,7 @@ def straightforward(bench: Bench) -> Iterator[Figure]:
         def mine() -> Sample:
             # A fresh server: the first of the files is made within what is measured.
             data = made.copy_to(folder)
-            with serving(data, bench.both_cores, CACHE__WAIT_S="3600") as ours:
+            with serving(data, bench.both_cores, PATIENT) as ours:
                 ours.fetch(made.recorded["minute-0"], "mp3")
 
                 def one(_: int) -> None:

@@ -32,6 +32,12 @@ def test_every_format_and_peaks_are_measured_beside_a_copy() -> None:
     assert rows[2:] == ["copy of the file", "peaks", *FORMATS]
 
 
+def test_every_row_of_the_page_comes_from_one_benchmark() -> None:
+    """No bar is without a benchmark, and none is measured twice."""
+    given = [row for _, rows in BENCHMARKS.values() for row in rows]
+    assert sorted(given) == sorted(BARS)
+
+
 @pytest.mark.xdist_group("benchmarks")  # they share what they build, and should share no core
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_small_and_gives_its_rows(name: str) -> None:
