@@ -1,36 +1,45 @@
 """Calls to measure with: the demo's speech at the lengths that the bars name, with masks.
 
-Built once through the product's own commands and intake, kept under ``build/bench``, and copied
+Built once through the product's own intake, kept under ``build/bench``, and copied
 for each benchmark by hard links, so that what one writes no other meets.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from benchmarks.processes import ROOT, environment, run
-from callreel.bootstrap import open_intake, system_clock
+from benchmarks.processes import ROOT
+from callreel.access.identity import hash_password
+from callreel.access.keys import create_key_file
+from callreel.bootstrap import open_base, open_intake, prepare_database, system_clock
+from callreel.db import directory, key_presses, users
 from callreel.demo.conversations import RATE_HZ, load_conversations
 from callreel.flows.entry import CallEntry, SoundFile
-from callreel.model import Direction, Disposition, Span, UnixMillis
-from callreel.settings import Settings
+from callreel.model import Direction, Disposition, Role, Scope, Span, UnixMillis
+from callreel.settings import DatabaseSettings, Settings
 
 CALLREEL = (sys.executable, "-c", "from callreel.cli.main import main; main()")
 USERNAME = "bench"
 PASSWORD = "the password of a benchmark"  # noqa: S105  # of a server that only this machine reaches
 COPIES = 8
 """Of what is asked for again and again, so that no single file is measured."""
+_TAKEN_BY = tuple(
+    str(ROOT / "callreel" / name)
+    for name in ("access/keys.py", "audio/probe.py", "flows/intake.py")
+)
+"""What decides how a recording is stored."""
 _LONG_AGO_MS = 30 * 86_400_000
 _MASKED = (0.1, 0.45, 0.8)
 """Where masks begin, as shares of the length; each is a thirtieth long."""
@@ -106,7 +115,13 @@ def version(*made_by: str) -> str:
     return told.hexdigest()[:12]
 
 
-def make_data(data_dir: Path, *sites: str, database_url: str = "") -> None:
+def drop(cache: Path, pattern: str) -> None:
+    """Remove what was built earlier, and does not fit any more."""
+    for folder in cache.glob(pattern):
+        shutil.rmtree(folder)
+
+
+def make_data(data_dir: Path, *sites: str, database_url: str = "") -> Settings:
     """An empty data folder with sites of these names, a datasource for each, and an administrator.
 
     Nobody searches it for pressed keys, which would take turns with what is measured.
@@ -116,28 +131,32 @@ def make_data(data_dir: Path, *sites: str, database_url: str = "") -> None:
         sites: Their names; their ids, and those of their datasources, are 1, 2, 3…
         database_url: Empty for SQLite.
     """
-    data = ("--data", str(data_dir))
-    env = environment(CALLREEL__DATABASE__URL=database_url) if database_url else environment()
-    run([*CALLREEL, "init", *data], env=env)
-    for number, site in enumerate(sites, 1):
-        run([*CALLREEL, "site", "add", str(number), "--name", site, *data], env=env)
-        run([*CALLREEL, "site", "set", site, "--key-presses", "off", *data], env=env)
-        run([*CALLREEL, "datasource", "set", str(number), site, *data], env=env)
-    add_user(data_dir, USERNAME, "--role", "administrator", "--everything", env=env)
+    settings = Settings(data_dir, database=DatabaseSettings(database_url))
+    data_dir.mkdir(mode=0o700)
+    create_key_file(settings.key_file)
+    prepare_database(settings)
+    with contextlib.closing(open_base(settings)) as base, base.db.write() as conn:
+        directory.ensure_voicelocation(conn, "1", "1")
+        for number, name in enumerate(sites, 1):
+            site = directory.ensure_site(conn, str(number), name)
+            directory.set_site(conn, replace(site, key_presses=key_presses.OFF))
+            directory.ensure_datasource(conn, str(number), site.id)
+    add_user(settings, USERNAME, Role.ADMINISTRATOR, Scope(everything=True))
+    return settings
 
 
-def add_user(data_dir: Path, name: str, *options: str, env: Mapping[str, str]) -> None:
+def add_user(settings: Settings, name: str, role: Role, reach: Scope) -> None:
     """A web user with the password of the benchmarks."""
-    words = [*CALLREEL, "user", "add", name, *options, "--password-stdin"]
-    run([*words, "--data", str(data_dir)], text_in=PASSWORD + "\n", env=env)
+    with contextlib.closing(open_base(settings)) as base, base.db.write() as conn:
+        users.add_user(conn, name, role, hash_password(PASSWORD), reach, system_clock())
 
 
 def calls(cache: Path, lengths: Lengths) -> Calls:
     """The calls of these lengths, built now if they are not there."""
-    folder = cache / f"calls-{lengths.hour_s}-{version(__file__)}"
+    folder = cache / f"calls-{lengths.hour_s}-{version(__file__, *_TAKEN_BY)}"
     index = folder / "index.json"
     if not index.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        drop(cache, f"calls-{lengths.hour_s}-*")
         folder.mkdir(parents=True)
         index.write_text(json.dumps(_build(folder, lengths)))
     found = json.loads(index.read_text())
@@ -180,7 +199,7 @@ def _wanted(lengths: Lengths) -> list[_Wanted]:
 
 def _build(folder: Path, lengths: Lengths) -> dict[str, dict[str, object]]:
     speech = np.concatenate([told.sound() for told in load_conversations()])
-    make_data(folder / "data", "Bench")
+    settings = make_data(folder / "data", "Bench")
     entries = []
     found: dict[str, dict[str, object]] = {}
     for each in _wanted(lengths):
@@ -189,7 +208,7 @@ def _build(folder: Path, lengths: Lengths) -> dict[str, dict[str, object]]:
         spans = [(share * each.seconds, (share + 1 / 30) * each.seconds) for share in each.masked]
         found[each.name] = {"file": path.name, "spans": spans, "s": each.seconds}
         entries.append(_entry(folder, each, spans))
-    importing = open_intake(Settings(folder / "data"))
+    importing = open_intake(settings)
     try:
         for taken in importing.intake.take(entries, actor=USERNAME):
             if taken.recording_id is None:

@@ -12,11 +12,11 @@ from benchmarks.bars import BARS
 
 _HEAD = """# Benchmarks
 
-`make bench` wrote this page: each row beside a peer that was measured in the same run, in turns, {rounds} rounds, medians, with the smallest and the largest in brackets.
+`make bench` wrote this page: each row beside a peer that was measured in the same run, in turns, in {rounds} rounds or more; medians, with the smallest and the largest in brackets.
 [How, and why so](decisions/benchmarks.md).
 Where the unit is a time or a size, the ratio is the peer's over ours, so that more is better everywhere; the number that is held against the bar is bold.
 
-{model}, {cores} cores, {memory_gib} GiB, {system}, Linux {kernel}, Python {python}; {rows:,} calls in the databases that are searched.
+{model}, {cores} cores, {memory_gib} GiB, {system}, Linux {kernel}, Python {python}.
 {versions}.
 Others used {busy:.0%} of the cores before the measurements (the median){warning}.
 
@@ -24,6 +24,8 @@ Others used {busy:.0%} of the cores before the measurements (the median){warning
 | --- | ---: | ---: | ---: | ---: | ---: | --- |
 """  # noqa: E501  # one sentence a line
 _BUSY = 0.05
+_ONCE = {"equal-requests"}
+"""Counted, not timed."""
 _TOO_SMALL = " **A small run, to see that it works: no figure here says anything about speed**"
 
 
@@ -41,8 +43,7 @@ def write(results: Mapping[str, Any], page: Path) -> None:
     warning = ": take the ratios, and them with care" if busy > _BUSY else ""
     versions = ", ".join(f"{name} {each}" for name, each in machine["versions"].items())
     text = _HEAD.format(
-        rounds=results["rounds"],
-        rows=results["rows"],
+        rounds=min((len(row["ours"]) for row in rows if row["name"] not in _ONCE), default=0),
         versions=versions,
         busy=busy,
         warning=warning,
@@ -95,10 +96,9 @@ def _number(value: float) -> str:
 def merged(
     before: Mapping[str, Any] | None, run: Mapping[str, Any], figures: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A run of some benchmarks, beside what earlier runs of the same kind on this machine left."""
+    """A run of some benchmarks, beside what earlier runs on this machine left of the others."""
     kept: dict[str, Any] = {}
-    same = ("rows", "rounds", "small")
-    if before is not None and all(before[key] == run[key] for key in same):
+    if before is not None:
         kept = {name: row for name, row in before["figures"].items() if name in BARS}
     return {**run, "figures": {**kept, **figures}}
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from benchmarks.calls import add_user, make_data, version
-from benchmarks.processes import environment
+from benchmarks.calls import add_user, drop, make_data, version
 from callreel.bootstrap import open_base
 from callreel.db import directory
+from callreel.model import Role, Scope
 from callreel.settings import DatabaseSettings, Settings
 
 SITES = ("North", "South", "East", "West")
@@ -38,6 +38,7 @@ END_MS = 1_795_000_000_000
 """When the last call began."""
 YEAR_MS = 365 * 86_400_000
 _CHUNK = 20_000
+_MARK = "built.json"
 _FIRST = ("Ann", "Priya", "Tom", "Grace", "Omar", "Lucy", "Kofi", "Maria", "Ivan", "Chloe")
 _LAST = ("Hart", "Patel", "Jones", "Okafor", "Evans", "Silva", "Novak", "Reid", "Shaw", "Boyle")
 _PREFIXES = ("01632960", "07700900", "01614960", "02079460", "01134960")
@@ -75,7 +76,7 @@ class Rows:
 @contextlib.contextmanager
 def sqlite_rows(cache: Path, count: int) -> Iterator[Rows]:
     """So many calls in SQLite."""
-    folder = cache / f"rows-{count}-{version(__file__)}"
+    folder = cache / f"sqlite-{count}-{version(__file__)}"
     told = _built(folder, count, "")
     size = (folder / "data" / "callreel.db").stat().st_size
     yield Rows(folder / "data", Settings(folder / "data"), "", told, size)
@@ -84,7 +85,9 @@ def sqlite_rows(cache: Path, count: int) -> Iterator[Rows]:
 @contextlib.contextmanager
 def postgresql_rows(cache: Path, count: int) -> Iterator[Rows]:
     """So many calls in a PostgreSQL server that runs until the block ends."""
-    folder = cache / f"rows-{count}-{version(__file__)}-pg"
+    folder = cache / f"postgresql-{count}-{version(__file__)}"
+    if not (folder / _MARK).exists():
+        drop(cache, f"postgresql-{count}-*")
     folder.mkdir(parents=True, exist_ok=True)
     if "XDG_RUNTIME_DIR" not in os.environ:
         # The wheel asks for a folder of run-time files as it is imported, and warns without.
@@ -107,14 +110,11 @@ def postgresql_rows(cache: Path, count: int) -> Iterator[Rows]:
 
 def _built(folder: Path, count: int, url: str) -> float:
     """How long it took to build, in seconds, now or when it was built."""
-    mark = folder / "built.json"
+    mark = folder / _MARK
     if not mark.exists():
-        shutil.rmtree(folder / "data", ignore_errors=True)
+        if not url:
+            drop(folder.parent, f"sqlite-{count}-*")
         folder.mkdir(parents=True, exist_ok=True)
-        if url:
-            with psycopg.connect(url) as conn:
-                conn.execute("DROP SCHEMA public CASCADE")
-                conn.execute("CREATE SCHEMA public")
         began = time.perf_counter()
         _build(folder / "data", count, url)
         mark.write_text(json.dumps({"seconds": time.perf_counter() - began}))
@@ -122,11 +122,8 @@ def _built(folder: Path, count: int, url: str) -> float:
 
 
 def _build(data_dir: Path, count: int, url: str) -> None:
-    make_data(data_dir, *SITES, database_url=url)
-    env = environment(CALLREEL__DATABASE__URL=url) if url else environment()
-    role = ("--role", "supervisor", "--site", SITES[int(SCOPED_SITE) - 1])
-    add_user(data_dir, SCOPED, *role, env=env)
-    settings = Settings(data_dir, database=DatabaseSettings(url))
+    settings = make_data(data_dir, *SITES, database_url=url)
+    add_user(settings, SCOPED, Role.SUPERVISOR, Scope(site_ids=frozenset({SCOPED_SITE})))
     agents = _agents(settings)
     tables = (("recordings", _RECORDING), ("call_records", _CALL), ("spans", _SPAN))
     if url:
@@ -171,7 +168,6 @@ def _agents(settings: Settings) -> list[tuple[str, str, str]]:
     base = open_base(settings)
     try:
         with base.db.write() as conn:
-            directory.ensure_voicelocation(conn, "1", "1")
             found = []
             for site_id in map(str, range(1, len(SITES) + 1)):
                 groups = [directory.ensure_group(conn, site_id, f"Group {n}") for n in range(12)]
