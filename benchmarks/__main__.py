@@ -21,6 +21,7 @@ from benchmarks.measures import BENCHMARKS
 from benchmarks.processes import ROOT
 
 RESULTS = "results.json"
+_OUT = ROOT / "build" / "bench"
 _LEAST_ROUNDS = 5
 
 
@@ -52,7 +53,10 @@ def main() -> None:
             kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    page.write(results, out / "small.md" if chosen.small else ROOT / "docs" / "benchmarks.md")
+    is_ours = out == _OUT and not chosen.small
+    told = ROOT / "docs" / "benchmarks.md" if is_ours else kept.with_suffix(".md")
+    page.write(results, told)
+    _tell(f"{kept}\n{told}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="calls to search (1000000; small: 10000)")
     parser.add_argument("--rounds", type=int, help="how often each side is measured (5; small: 1)")
     parser.add_argument("--small", action="store_true", help="only to see that everything works")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench", help="where to keep")
+    parser.add_argument("--out", type=Path, default=_OUT, help=f"where to keep ({_OUT})")
     return parser.parse_args()
 
 

@@ -29,6 +29,10 @@ def login(username: str) -> str:
 LOGIN = login(USERNAME)
 
 
+class Busy(Exception):
+    """503: ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """One answer, read to its end or left."""
@@ -62,6 +66,7 @@ def fetch(
         leave: Go after the first byte.
 
     Raises:
+        Busy: The server is.
         SystemExit: The answer is no success, or was broken off.
     """
     connection = connected(port)
@@ -71,6 +76,8 @@ def fetch(
         began = time.perf_counter()
         connection.request("GET", path, headers=dict(headers or {}))
         answer = connection.getresponse()
+        if answer.status == 503:
+            raise Busy(answer.read()[:300].decode())
         if answer.status >= 300:
             raise SystemExit(f"{path[:80]}: {answer.status} {answer.read()[:300]!r}")
         size = len(answer.read(1))
@@ -100,6 +107,7 @@ class Ours:
         """Ask the web application as a program does; gives its JSON.
 
         Raises:
+            Busy: The server is.
             SystemExit: The answer is no success.
         """
         connection = connected(self.web_port, tls=self.tls)
@@ -111,6 +119,8 @@ class Ours:
             told = answer.read()
         finally:
             connection.close()
+        if answer.status == 503:
+            raise Busy(told[:300].decode())
         if answer.status >= 300:
             raise SystemExit(f"{method} {path}: {answer.status} {told[:300]!r}")
         found: dict[str, object] = json.loads(told)

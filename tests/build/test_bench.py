@@ -53,7 +53,7 @@ def test_a_benchmark_runs_small_and_gives_its_rows(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((out / "small-results.json").read_text())
-    page = (out / "small.md").read_text()
+    page = (out / "small-results.md").read_text()
     for row in BENCHMARKS[name][1]:
         figure = results["figures"][row]
         for side in ("ours", "peer"):
