@@ -40,7 +40,7 @@ YEAR_MS = 365 * 86_400_000
 _CHUNK = 20_000
 _MARK = "built.json"
 _FIRST = ("Ann", "Priya", "Tom", "Grace", "Omar", "Lucy", "Kofi", "Maria", "Ivan", "Chloe")
-_LAST = ("Hart", "Patel", "Jones", "Okafor", "Evans", "Silva", "Novak", "Reid", "Shaw", "Boyle")
+_LAST = ("Hartley", "Patel", "Jones", "Okafor", "Evans", "Silva", "Novak", "Reid", "Shaw", "Boyle")
 _PREFIXES = ("01632960", "07700900", "01614960", "02079460", "01134960")
 _CALL = (
     "id", "site_id", "datasource", "voicelocation", "voicefilename", "recording_id", "started_at",

@@ -16,20 +16,22 @@ case "$missing" in *gcc*) missing="$missing libc6-dev" ;; esac
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     # Debian starts what it installs, and nobody asked for a web server on port 80.
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-        chmod 755 /usr/sbin/policy-rc.d
-    fi
-    case "$missing" in *nginx*) mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/nginx.service ;; esac
+    case "$missing" in *nginx*)
+        if [ ! -e /usr/sbin/policy-rc.d ]; then
+            trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+            printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+            chmod 755 /usr/sbin/policy-rc.d
+        fi
+        ;;
+    esac
     echo "Installing for tests and benchmarks:$missing"
     # shellcheck disable=SC2086  # one word per package
-    if DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null 2>&1; then
-        exit 0
+    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null 2>&1; then
+        apt-get update -qq
+        # shellcheck disable=SC2086  # as above
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null
     fi
-    apt-get update -qq
-    # shellcheck disable=SC2086  # as above
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $missing >/dev/null
+    case "$missing" in *nginx*) systemctl disable nginx >/dev/null 2>&1 || true ;; esac
     exit 0
 fi
 echo "Tests and benchmarks need these Debian packages:$missing. As root: apt-get install$missing" >&2
