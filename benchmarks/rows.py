@@ -37,6 +37,8 @@ AGENTS = 200
 END_MS = 1_795_000_000_000
 """When the last call began."""
 YEAR_MS = 365 * 86_400_000
+LONGEST_S = 20
+"""How long PostgreSQL may work on one query that is measured."""
 _CHUNK = 20_000
 _MARK = "built.json"
 _FIRST = ("Ann", "Priya", "Tom", "Grace", "Omar", "Lucy", "Kofi", "Maria", "Ivan", "Chloe")
@@ -102,6 +104,9 @@ def postgresql_rows(cache: Path, count: int) -> Iterator[Rows]:
         told = _built(folder, count, url)
         with psycopg.connect(url) as conn:
             (size,) = conn.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        # A plan gone wrong may take hours; a program that asks has gone long before.
+        limited = address.update_query_dict({"options": f"-cstatement_timeout={LONGEST_S}s"})
+        url = limited.render_as_string(hide_password=False)
         settings = Settings(folder / "data", database=DatabaseSettings(url))
         yield Rows(folder / "data", settings, url, told, int(size))
     finally:
