@@ -32,7 +32,8 @@ from benchmarks.rows import (
 )
 from callreel.bootstrap import open_base
 from callreel.db import users
-from callreel.db.search import CallFilter, Order
+from callreel.db.call_filter import CallFilter
+from callreel.db.search import Order
 from callreel.db.terms import Field, Term
 from callreel.errors import CallreelError
 from callreel.flows.browse import Browse
