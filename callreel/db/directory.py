@@ -60,7 +60,7 @@ def _id(kind: str, *parts: str) -> str:
     return kind + hashlib.sha256(text).hexdigest()[:20]
 
 
-def _insert_once(conn: Connection, table: Table, **values: object) -> None:
+def insert_once(conn: Connection, table: Table, **values: object) -> None:
     """Insert a row unless its key is there, even when another transaction inserts it right now."""
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     conn.execute(insert(table).values(**values).on_conflict_do_nothing())
@@ -113,7 +113,7 @@ def ensure_site(conn: Connection, site_id: str, name: str | None = None) -> Site
     wanted = select(sites).where(sites.c.id == site_id)
     row = conn.execute(wanted).mappings().first()
     if row is None:
-        _insert_once(
+        insert_once(
             conn,
             sites,
             id=site_id,
@@ -156,7 +156,7 @@ def ensure_datasource(conn: Connection, datasource: str, site_id: str | None = N
     known = site_of_datasource(conn, datasource)
     if known is None:
         site = ensure_site(conn, site_id or datasource)
-        _insert_once(conn, datasources, id=datasource, site_id=site.id)
+        insert_once(conn, datasources, id=datasource, site_id=site.id)
         # Another may have been first, with another site.
         known = site_of_datasource(conn, datasource) or site.id
     return ensure_site(conn, known)
@@ -173,12 +173,12 @@ def ensure_group(conn: Connection, site_id: str, name: str) -> str:
     wanted = select(groups.c.id).where(groups.c.site_id == site_id, groups.c.name == name)
     group_id = conn.execute(wanted).scalar()
     if group_id is None:
-        _insert_once(conn, groups, id=_id("g", site_id, name), site_id=site_id, name=name)
+        insert_once(conn, groups, id=_id("g", site_id, name), site_id=site_id, name=name)
         group_id = conn.execute(wanted).scalar()
     if group_id is None:
         # A group that was called so first and was renamed since has the id of this name.
         drawn = "g" + secrets.token_hex(10)
-        _insert_once(conn, groups, id=drawn, site_id=site_id, name=name)
+        insert_once(conn, groups, id=drawn, site_id=site_id, name=name)
         group_id = conn.execute(wanted).scalar_one()
     return str(group_id)
 
@@ -205,7 +205,7 @@ def ensure_user(conn: Connection, site_id: str, extension: str | None) -> str | 
     user_id = _id("u", site_id, extension)
     known = select(directory_users.c.id).where(directory_users.c.id == user_id)
     if conn.execute(known).first() is None:
-        _insert_once(
+        insert_once(
             conn, directory_users, id=user_id, site_id=site_id, extension=extension, name=extension
         )
     return user_id
@@ -233,7 +233,7 @@ def ensure_channel(conn: Connection, site_id: str, name: str | None) -> str | No
     channel_id = _id("k", site_id, name)
     known = select(channels.c.id).where(channels.c.id == channel_id)
     if conn.execute(known).first() is None:
-        _insert_once(conn, channels, id=channel_id, site_id=site_id, name=name)
+        insert_once(conn, channels, id=channel_id, site_id=site_id, name=name)
     return channel_id
 
 
@@ -241,7 +241,7 @@ def ensure_store(conn: Connection, store_id: str, uri: str, *, read_only: bool) 
     """Make a store known; one that is known keeps its address."""
     known = select(stores.c.id).where(stores.c.id == store_id)
     if conn.execute(known).first() is None:
-        _insert_once(conn, stores, id=store_id, uri=uri, read_only=read_only)
+        insert_once(conn, stores, id=store_id, uri=uri, read_only=read_only)
 
 
 def find_store(conn: Connection, store_id: str) -> tuple[str, bool] | None:
@@ -256,7 +256,7 @@ def ensure_voicelocation(
     """Make a voicelocation known; one that is known is left as it is."""
     known = select(voicelocations.c.id).where(voicelocations.c.id == voicelocation)
     if conn.execute(known).first() is None:
-        _insert_once(conn, voicelocations, id=voicelocation, store_id=store_id, echo_url=echo_url)
+        insert_once(conn, voicelocations, id=voicelocation, store_id=store_id, echo_url=echo_url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,19 @@ A leg that ended is remembered until its age, so that news which comes late does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
+    RowMapping,
     and_,
     delete,
+    exists,
+    not_,
     null,
     or_,
     select,
@@ -23,15 +27,18 @@ from sqlalchemy import (
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
 from callreel.db.call_filter import CallFilter, conditions
+from callreel.db.directory import insert_once
 from callreel.db.people_schema import ongoing_legs
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, sites
+from callreel.db.terms import meets
 from callreel.model import Direction, Scope, UnixMillis
 
 AGE_MS = 4 * 3_600_000
-"""A leg that nothing was heard of for so long is over: its switch, or what told of it, is gone."""
+"""A leg that nothing was heard of for so long is over: its switch, or what told of it, is gone.
+Where nobody set another age."""
 MOST_LEGS = 500
-"""That are shown at once."""
+"""That are shown at once; the newest."""
 
 
 class LegState(StrEnum):
@@ -59,6 +66,8 @@ class LegNews:
     caller_name: str = ""
     direction: Direction = Direction.UNKNOWN
     extension: str | None = None
+    of_all: bool = False
+    """It is the end of the whole conversation, whatever was missed of its legs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +91,56 @@ class OngoingLeg:
     answered_at: UnixMillis | None
 
 
-def tell(conn: Connection, site_id: str, news: LegNews, now: UnixMillis) -> None:
+def tell(
+    conn: Connection, site_id: str, news: LegNews, now: UnixMillis, *, age_ms: int = AGE_MS
+) -> None:
     """Keep what was told of a leg.
 
-    News of before what is known already only fill what is empty; what ended has ended.
+    News of before what is known already only fill what is empty; what ended has ended, also where
+    the record of its call was here first.
     """
     c = ongoing_legs.c
     mine = and_(c.datasource == news.datasource, c.unique_id == news.unique_id)
-    known = conn.execute(select(ongoing_legs).where(mine)).mappings().first()
-    told: dict[str, object] = {"heard_at": now}
+    # Held, or another who tells of it at the same time could bring back what ended.
+    wanted = select(ongoing_legs).where(mine).with_for_update()
+    known = conn.execute(wanted).mappings().first()
+    if known is None:
+        over = _is_recorded(conn, news, UnixMillis(now - age_ms))
+        insert_once(
+            conn,
+            ongoing_legs,
+            datasource=news.datasource,
+            unique_id=news.unique_id,
+            linked_id=news.unique_id,
+            site_id=site_id,
+            direction=Direction.UNKNOWN.value,
+            from_number="",
+            to_number="",
+            caller_name="",
+            state=(LegState.ENDED if over else news.state).value,
+            started_at=news.at,
+            told_at=news.at,
+            heard_at=now,
+        )
+        known = conn.execute(wanted).mappings().one()
+    conn.execute(update(ongoing_legs).where(mine).values(_told(conn, site_id, news, known, now)))
+    if news.of_all:
+        _end(conn, news.datasource, news.linked_id or news.unique_id)
+
+
+def _told(
+    conn: Connection, site_id: str, news: LegNews, known: RowMapping, now: UnixMillis
+) -> dict[str, object]:
+    """What news change of a leg."""
+    is_newest = news.at >= known["told_at"]
+    told: dict[str, object] = {
+        "heard_at": now,
+        "started_at": min(news.at, known["started_at"]),
+        "told_at": max(news.at, known["told_at"]),
+    }
     for name in ("linked_id", "from_number", "to_number", "caller_name", "extension"):
         value = getattr(news, name)
-        if value and (known is None or not known[name] or news.at >= known["told_at"]):
+        if value and (is_newest or not known[name]):
             told[name] = value
     if news.direction is not Direction.UNKNOWN:
         told["direction"] = news.direction.value
@@ -104,55 +151,62 @@ def tell(conn: Connection, site_id: str, news: LegNews, now: UnixMillis) -> None
                 directory_users.c.extension == news.extension,
             )
         ).scalar()
-    answered = {"answered_at": news.at} if news.state is LegState.TALKING else {}
-    if known is None:
-        first = {
-            "datasource": news.datasource,
-            "unique_id": news.unique_id,
-            "linked_id": news.unique_id,
-            "site_id": site_id,
-            "direction": Direction.UNKNOWN.value,
-            "from_number": "",
-            "to_number": "",
-            "caller_name": "",
-            "state": news.state.value,
-            "started_at": news.at,
-            "told_at": news.at,
-        }
-        conn.execute(ongoing_legs.insert().values({**first, **answered, **told}))
-        return
-    told["started_at"] = min(news.at, known["started_at"])
-    if answered and (known["answered_at"] is None or news.at < known["answered_at"]):
-        told |= answered
-    if news.state is LegState.ENDED or (
-        known["state"] != LegState.ENDED and news.at >= known["told_at"]
-    ):
+    answered_at = known["answered_at"]
+    if news.state is LegState.TALKING and (answered_at is None or news.at < answered_at):
+        told["answered_at"] = news.at
+    if news.state is LegState.ENDED or (known["state"] != LegState.ENDED and is_newest):
         told["state"] = news.state.value
-    told["told_at"] = max(news.at, known["told_at"])
-    conn.execute(update(ongoing_legs).where(mine).values(told))
+    return told
+
+
+def _is_recorded(conn: Connection, news: LegNews, since: UnixMillis) -> bool:
+    """Whether the record that ends a leg came in lately, before any news of the leg."""
+    c = call_records.c
+    ids = {news.unique_id, news.linked_id or news.unique_id}
+    wanted = (
+        select(c.id)
+        .where(
+            c.datasource == news.datasource,
+            or_(c.unique_id.in_(ids), and_(c.unique_id.is_(None), c.linked_id.in_(ids))),
+            c.created_at > since,
+        )
+        .limit(1)
+    )
+    return conn.execute(wanted).first() is not None
 
 
 def end_with_record(
     conn: Connection, datasource: str, unique_id: str | None, linked_id: str | None
 ) -> None:
-    """End what the record of a call is about: its leg, or all legs where it is the first one."""
-    if unique_id is None:
-        return
+    """End what the record of a call is about: its leg, or all legs where it is the first one.
+
+    A record that names no leg is about the whole conversation.
+    """
+    about = unique_id or linked_id
+    if about is not None:
+        _end(conn, datasource, about)
+
+
+def _end(conn: Connection, datasource: str, about: str) -> None:
     c = ongoing_legs.c
-    mine: ColumnElement[bool] = c.unique_id == unique_id
-    if linked_id in {None, unique_id}:
-        mine = or_(mine, c.linked_id == unique_id)
     conn.execute(
         update(ongoing_legs)
-        .where(c.datasource == datasource, mine, c.state != LegState.ENDED.value)
+        .where(
+            c.datasource == datasource,
+            or_(c.unique_id == about, c.linked_id == about),
+            c.state != LegState.ENDED.value,
+        )
         .values(state=LegState.ENDED.value)
     )
 
 
 def going_on(
-    conn: Connection, scope: Scope, wanted: CallFilter, now: UnixMillis
+    conn: Connection, scope: Scope, wanted: CallFilter, now: UnixMillis, *, age_ms: int = AGE_MS
 ) -> Sequence[OngoingLeg]:
-    """Legs within a scope that a filter finds, oldest first.
+    """Legs within a scope of the conversations that a filter finds, oldest first.
+
+    A conversation is found by any of its legs, and left out by any; what is shown of it does not
+    depend on the filter. Where there are too many legs, the newest are kept.
 
     A filter that asks for what only a call has that is over (a recording, a length, how it ended)
     finds none.
@@ -160,6 +214,24 @@ def going_on(
     if any(getattr(wanted, name) is not None for name in _OF_WHAT_IS_OVER):
         return ()
     o, u = ongoing_legs.c, directory_users.c
+
+    def seen(legs: FromClause) -> tuple[ColumnElement[bool], ...]:
+        """Those that go on and are within the scope: what is not must decide nothing."""
+        return (
+            legs.c.state != LegState.ENDED.value,
+            legs.c.heard_at > now - age_ms,
+            _of_legs(in_scope(scope), legs),
+        )
+
+    def has_leg(*asked: ColumnElement[bool]) -> ColumnElement[bool]:
+        """Whether a leg of the same conversation meets conditions on calls."""
+        other = ongoing_legs.alias()
+        met = (_of_legs(each, other) for each in asked)
+        same = (other.c.datasource == o.datasource, other.c.linked_id == o.linked_id)
+        return exists(select(other.c.unique_id).where(*same, *seen(other), *met))
+
+    found = conditions(replace(wanted, terms=tuple(each for each in wanted.terms if each.wanted)))
+    unwanted = [meets(replace(each, wanted=True)) for each in wanted.terms if not each.wanted]
     rows = conn.execute(
         select(
             ongoing_legs,
@@ -171,11 +243,11 @@ def going_on(
         .outerjoin(directory_users, u.id == o.directory_user_id)
         .outerjoin(groups, groups.c.id == u.group_id)
         .where(
-            o.state != LegState.ENDED.value,
-            o.heard_at > now - AGE_MS,
-            *(_of_legs(each) for each in (in_scope(scope), *conditions(wanted))),
+            *seen(ongoing_legs),
+            *((has_leg(*found),) if found else ()),
+            *(not_(has_leg(each)) for each in unwanted),
         )
-        .order_by(o.started_at, o.unique_id)
+        .order_by(o.started_at.desc(), o.unique_id.desc())
         .limit(MOST_LEGS)
     ).mappings()
     return tuple(
@@ -196,7 +268,7 @@ def going_on(
             started_at=UnixMillis(m["started_at"]),
             answered_at=None if m["answered_at"] is None else UnixMillis(m["answered_at"]),
         )
-        for m in rows
+        for m in reversed(rows.all())
     )
 
 
@@ -218,7 +290,7 @@ def forget_before(conn: Connection, instant: UnixMillis) -> None:
     conn.execute(delete(ongoing_legs).where(ongoing_legs.c.heard_at <= instant))
 
 
-def _of_legs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _of_legs(condition: ColumnElement[bool], legs: FromClause) -> ColumnElement[bool]:
     """A condition on ``call_records`` as one on legs, so that scope and search mean the same here.
 
     What a leg has not is unknown, and what asks for it is not met.
@@ -228,7 +300,7 @@ def _of_legs(condition: ColumnElement[bool]) -> ColumnElement[bool]:
         if getattr(element, "table", None) is not call_records:
             return None
         name = getattr(element, "name", "")
-        return ongoing_legs.c[name] if name in ongoing_legs.c else null()
+        return legs.c[name] if name in legs.c else null()
 
     found: ColumnElement[bool] = replacement_traverse(condition, {}, column)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,9 @@ from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
 from callreel.db.ongoing import AGE_MS, LegNews, LegState
 from callreel.db.terms import Field, Term
+from callreel.errors import CallreelError
 from callreel.model import Direction, Disposition, Scope, UnixMillis
-from tests.contracts.records import ALL, NOW, at
+from tests.contracts.records import ALL, NOW, CallPlan, at, write_call
 
 RINGS = LegNews(
     datasource="1",
@@ -112,6 +114,127 @@ def test_the_record_of_a_call_ends_its_legs(told: Database) -> None:
     assert [each for each, _ in seen(told)] == ["a"]
     tell(told, legs[0])
     assert [each for each, _ in seen(told)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("unique_id", "linked_id"),
+    [("a", "b"), (None, "a")],
+    ids=["names-its-other-leg", "names-no-leg"],
+)
+def test_a_record_that_is_linked_otherwise_ends_all_legs(
+    told: Database, unique_id: str | None, linked_id: str
+) -> None:
+    """FreeSWITCH links a first leg to its second; other lists may know the conversation only."""
+    tell(told, replace(RINGS, unique_id="a"), replace(RINGS, unique_id="b", linked_id="a"))
+    with told.write() as conn:
+        ongoing.end_with_record(conn, "1", unique_id, linked_id)
+    assert seen(told) == []
+
+
+@pytest.mark.parametrize(
+    ("unique_id", "linked_id"),
+    [("b", "a"), ("a", "a"), (None, "a")],
+    ids=["its-own", "the-first-leg's", "names-no-leg"],
+)
+def test_news_that_come_after_the_record_bring_nothing_back(
+    told: Database, unique_id: str | None, linked_id: str
+) -> None:
+    """What tells of legs may lie behind what imports calls."""
+    with told.write() as conn:
+        plan = CallPlan("c", site="1", unique_id=unique_id, linked_id=linked_id)
+        write_call(conn, plan)
+    tell(told, replace(RINGS, unique_id="b", linked_id="a"))
+    tell(told, replace(RINGS, unique_id="d"), replace(RINGS, unique_id="b", datasource="2"))
+    assert seen(told) == [("b", "ringing"), ("d", "ringing")]
+    with told.read() as conn:
+        legs = ongoing.going_on(conn, ALL, CallFilter(datasource="1"), NOW)
+    assert [leg.unique_id for leg in legs] == ["d"]
+
+
+def test_the_end_of_a_conversation_ends_legs_that_it_does_not_name(told: Database) -> None:
+    """A switch that tells of it tells it last, when an end of a leg may have been missed."""
+    legs = [
+        replace(RINGS, unique_id="a"),
+        replace(RINGS, unique_id="b", linked_id="a"),
+        replace(RINGS, unique_id="c"),
+        replace(RINGS, unique_id="a", datasource="2"),
+    ]
+    over = LegNews("1", "b", LegState.ENDED, at(9), linked_id="a", of_all=True)
+    tell(told, *legs, over)
+    assert [each for each, _ in seen(told)] == ["a", "c"]
+
+
+def test_two_that_tell_of_a_leg_at_once_do_not_bring_it_back(told: Database) -> None:
+    """As a switch's events and a program do; the leg may be new or known."""
+    wrong: list[str] = []
+
+    def say(gate: threading.Barrier, news: LegNews) -> None:
+        """Tell together with another."""
+        gate.wait()
+        try:
+            tell(told, news)
+        except CallreelError as error:
+            wrong.append(str(error))
+
+    for number in range(20):
+        talks = LegNews("1", f"u{number}", LegState.TALKING, at(1))
+        if number % 2:
+            tell(told, replace(talks, state=LegState.RINGING, at=at(0)))
+        gate = threading.Barrier(2)
+        threads = [
+            threading.Thread(target=say, args=(gate, each))
+            for each in (talks, replace(talks, state=LegState.ENDED, at=at(2)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (wrong, seen(told)) == ([], [])
+
+
+def test_of_too_many_legs_the_newest_are_kept(
+    told: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a switch that died must not hide the others."""
+    monkeypatch.setattr(ongoing, "MOST_LEGS", 2)
+    tell(told, *(replace(RINGS, unique_id=f"u{n}", at=at(n)) for n in range(4)))
+    assert seen(told) == [("u2", "ringing"), ("u3", "ringing")]
+
+
+def test_a_filter_finds_whole_conversations(told: Database) -> None:
+    """What is shown of one does not change with what was asked; any leg leaves it out."""
+    first = replace(RINGS, unique_id="a", extension=None, state=LegState.TALKING)
+    agent = replace(RINGS, unique_id="b", linked_id="a", from_number="", to_number="2104", at=at(1))
+    tell(told, first, agent)
+    both = [("a", "talking"), ("b", "ringing")]
+    not_sales = Term(Field.GRP, "sales", wanted=False)
+    for wanted, found in (
+        ({"party": "01614960100"}, both),
+        ({"terms": (Term(Field.AGENT, "priya"),)}, both),
+        ({"terms": (not_sales,)}, []),
+        ({"terms": (Term(Field.GRP, "support", wanted=False),)}, both),
+        ({"terms": (Term(Field.ANY, "northern"), not_sales)}, []),
+    ):
+        assert seen(told, **wanted) == found, wanted
+
+
+def test_a_leg_out_of_sight_decides_nothing(told: Database) -> None:
+    """Nobody finds out by a filter what another group's leg is."""
+    with told.write() as conn:
+        support = directory.ensure_group(conn, "1", "Support")
+        directory.set_user(conn, "1", "2112", name="Aoife Byrne", group_id=support)
+    hidden = replace(RINGS, unique_id="a", extension="2112")
+    mine = replace(RINGS, unique_id="b", linked_id="a", caller_name="", from_number="", at=at(1))
+    tell(told, hidden, mine)
+    sales = Scope(group_ids=frozenset({_group_of(told)}))
+    for wanted, found in (
+        ({}, [("b", "ringing")]),
+        ({"party": "01632960001"}, []),
+        ({"terms": (Term(Field.ANY, "northern"),)}, []),
+        ({"terms": (Term(Field.AGENT, "aoife"),)}, []),
+        ({"terms": (Term(Field.AGENT, "aoife", wanted=False),)}, [("b", "ringing")]),
+    ):
+        assert seen(told, sales, **wanted) == found, wanted
 
 
 def test_a_switch_that_died_leaves_no_ghosts(told: Database) -> None:
