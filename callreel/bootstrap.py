@@ -289,7 +289,7 @@ def open_serving(settings: Settings) -> Serving:
         limit_bytes=settings.cache.limit_mib << 20,
         wait_s=settings.cache.wait_s,
     )
-    tidy = Tidy(base.db, cache, system_clock)
+    tidy = Tidy(base.db, cache, system_clock, ongoing_ms=settings.server.ongoing_ms)
     sound = Sound(base.keys, base.stores, cache, system_clock)
     verifier = Verifier(DatabaseUsers(base.db))
     office = open_office(base)
@@ -310,7 +310,7 @@ def open_serving(settings: Settings) -> Serving:
         peaks=Peaks(base.db, sound, cache.forget),
         masking=Masking(base.db, base.keys, system_clock),
         noting=Noting(base.db, system_clock),
-        ongoing=Ongoing(base.db, system_clock),
+        ongoing=Ongoing(base.db, system_clock, age_ms=settings.server.ongoing_ms),
         views=SavedViews(base.db, system_clock),
         jobs=office.jobs,
         schedules=office.schedules,

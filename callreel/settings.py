@@ -51,6 +51,13 @@ class ServerSettings:
     """Other web sites whose pages may show the player of an integrator's link, joined by commas."""
     plain_login: bool = False
     """Whether passwords are taken from pages that came by plain http from another machine."""
+    ongoing_hours: float = 4.0
+    """How long a call in progress is shown without any news of it."""
+
+    @property
+    def ongoing_ms(self) -> int:
+        """``ongoing_hours`` in milliseconds."""
+        return round(self.ongoing_hours * 3_600_000)
 
     @property
     def own_voicelocations(self) -> frozenset[str]:
@@ -216,7 +223,8 @@ def load_settings(
     cache = CacheSettings(**values["cache"])  # type: ignore[arg-type]  # as above
     mail = MailSettings(**values["mail"])  # type: ignore[arg-type]  # as above
     schedules = ScheduleSettings(**values["schedules"])  # type: ignore[arg-type]  # as above
-    faults += _contradictions(server, cache)
+    faults += _contradictions(server)
+    faults += _limit_faults(server, cache)
     faults += _mail_faults(mail)
     if schedules.folder and not Path(schedules.folder).is_absolute():
         faults.append("schedules.folder: give it from the root, such as /srv/reports")
@@ -313,7 +321,7 @@ _CONVERTERS: dict[str, Callable[[object], object]] = {
 _KINDS = {"str": "a text", "int": "a whole number", "float": "a number"}
 
 
-def _contradictions(server: ServerSettings, cache: CacheSettings) -> list[str]:
+def _contradictions(server: ServerSettings) -> list[str]:
     faults = []
     for name, port in (("port", server.port), ("echo_port", server.effective_echo_port)):
         if not 1 <= port <= 65_535:
@@ -335,8 +343,18 @@ def _contradictions(server: ServerSettings, cache: CacheSettings) -> list[str]:
         for origin in server.allowed_frames
         if not _ORIGIN.fullmatch(origin)
     ]
+    return faults
+
+
+_WEEK_H = 168
+
+
+def _limit_faults(server: ServerSettings, cache: CacheSettings) -> list[str]:
+    faults = []
     if server.max_streams < 1 or cache.limit_mib < 1 or cache.wait_s < 0:
         faults.append("server.max_streams and cache.limit_mib: 1 or more; cache.wait_s: 0 or more")
+    if not 0 < server.ongoing_hours <= _WEEK_H:
+        faults.append(f"server.ongoing_hours: more than 0, and at most {_WEEK_H}, which is a week")
     return faults
 
 

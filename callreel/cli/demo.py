@@ -39,7 +39,9 @@ _PAGE_CALLS = 500
 def demo_command(data_dir: Path, port: int) -> None:
     """Build a demo data set (once), serve it, and print logins and a line to try."""
     make_folder(data_dir)
-    settings = load_settings(data_dir, os.environ, {"server": {"port": port}})
+    # Its calls in progress are told of once; a demo that runs for days still has them.
+    own = {"server": {"port": port, "ongoing_hours": 168}}
+    settings = load_settings(data_dir, os.environ, own)
     with state.only_one(data_dir):
         state.put_listing_aside(data_dir)
         if not state.is_complete(data_dir):

@@ -48,11 +48,13 @@ class Ongoing:
     Args:
         db: Where they are kept.
         clock: What time it is.
+        age_ms: How long a leg is shown without any news of it.
     """
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, *, age_ms: int = ongoing.AGE_MS) -> None:
         self._db = db
         self._clock = clock
+        self._age_ms = age_ms
 
     def tell(self, principal: Principal, news: LegNews) -> None:
         """Keep what was told of one leg; it is on the disk afterwards.
@@ -66,10 +68,10 @@ class Ongoing:
             Unavailable: It could not be stored.
         """
         now = self._clock()
-        _require_storable(news, now)
+        _require_storable(news, now, self._age_ms)
         with self._db.write() as conn:
             site_id = _site_of(conn, principal, news.datasource)
-            ongoing.tell(conn, site_id, news, now)
+            ongoing.tell(conn, site_id, news, now, age_ms=self._age_ms)
 
     def seen(self, principal: Principal, wanted: CallFilter) -> tuple[OngoingCall, ...]:
         """Calls in progress within this user's sight that a filter finds, newest first.
@@ -79,7 +81,7 @@ class Ongoing:
         """
         scope = scope_for(principal, Action.SEE_CALLS)
         with self._db.read() as conn:
-            legs = ongoing.going_on(conn, scope, wanted, self._clock())
+            legs = ongoing.going_on(conn, scope, wanted, self._clock(), age_ms=self._age_ms)
         conversations: dict[tuple[str, str], list[OngoingLeg]] = {}
         for leg in legs:
             conversations.setdefault((leg.datasource, leg.linked_id), []).append(leg)
@@ -111,7 +113,7 @@ def _call(legs: Sequence[OngoingLeg]) -> OngoingCall:
     )
 
 
-def _require_storable(news: LegNews, now: UnixMillis) -> None:
+def _require_storable(news: LegNews, now: UnixMillis, age_ms: int) -> None:
     for name in (
         "datasource", "unique_id", "linked_id", "from_number", "to_number", "caller_name",
         "extension",
@@ -121,8 +123,10 @@ def _require_storable(news: LegNews, now: UnixMillis) -> None:
             raise BadRequest(f"{name}: longer than {MAX_NAME} characters, or cannot be printed.")
     if not news.datasource or not news.unique_id:
         raise BadRequest("datasource, unique_id: are missing.")
-    if not now - ongoing.AGE_MS < news.at <= now + MAX_AHEAD_MS:
-        raise BadRequest("at: more than four hours ago, or more than a day ahead of this server.")
+    if not now - age_ms < news.at <= now + MAX_AHEAD_MS:
+        raise BadRequest(
+            f"at: more than {age_ms / 3_600_000:g} h ago, or more than a day ahead of this server."
+        )
 
 
 def _site_of(conn: Connection, principal: Principal, datasource: str) -> str:

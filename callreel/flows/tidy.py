@@ -23,14 +23,28 @@ class Tidy:
 
     It begins with an empty cache: masks may have changed while nobody ran.
 
+    Args:
+        db: What it tidies.
+        cache: Of masked renders.
+        clock: What time it is.
+        ongoing_ms: How long a call in progress is kept without any news of it.
+
     Raises:
         Unavailable: The database is away.
     """
 
-    def __init__(self, db: Database, cache: RenderCache, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        cache: RenderCache,
+        clock: Clock,
+        *,
+        ongoing_ms: int = ongoing.AGE_MS,
+    ) -> None:
         self._db = db
         self._cache = cache
         self._clock = clock
+        self._ongoing_ms = ongoing_ms
         with db.read() as conn:
             self._place = changes.newest(conn)
         cache.clear()
@@ -51,4 +65,4 @@ class Tidy:
             sessions.forget_expired(conn, self._clock())
             tickets.forget_expired(conn, UnixMillis(self._clock() - TICKETS_MS))
             leases.forget_ended(conn, self._clock())
-            ongoing.forget_before(conn, UnixMillis(self._clock() - ongoing.AGE_MS))
+            ongoing.forget_before(conn, UnixMillis(self._clock() - self._ongoing_ms))

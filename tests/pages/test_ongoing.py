@@ -134,7 +134,7 @@ def test_nobody_sees_or_tells_beyond_their_reach(
         ({"direction": "up"}, "direction: must be one of"),
         ({"unique_id": None}, "unique_id: is missing"),
         ({"colour": "red"}, "'colour' is not a member"),
-        ({"at": "2020-01-01T00:00:00Z"}, "at: more than four hours ago"),
+        ({"at": "2020-01-01T00:00:00Z"}, "at: more than 4 h ago"),
         ({"from": "0" * 201}, "from_number: longer than 200"),
     ],
 )

@@ -59,6 +59,9 @@ def test_all_faults_are_shown_at_once_and_name_their_key(tmp_path: Path) -> None
         ({"tls_cert": "/dev/null"}, "both or neither"),
         ({"tls_cert": "/nowhere", "tls_key": "/dev/null"}, "cannot read /nowhere"),
         ({"max_streams": 0}, "1 or more"),
+        ({"ongoing_hours": 0}, "server.ongoing_hours: more than 0"),
+        ({"ongoing_hours": 168.5}, "at most 168"),
+        ({"ongoing_hours": "nan"}, "server.ongoing_hours: more than 0"),
         *(
             ({"embed_origins": f"https://crm.example, {origin}"}, "server.embed_origins")
             for origin in (
