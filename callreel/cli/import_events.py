@@ -50,14 +50,15 @@ _NAMING = (
         help="An event of this name says on; may be repeated.",
     ),
 )
+columns_option = click.option(
+    "--columns",
+    default="",
+    metavar="NAMES",
+    help="Of CEL lines without a header, with commas between; else as in the samples.",
+)
 _OF_CEL = (
     click.option("--table", default="cel", show_default=True, help="Of CEL, in SQLite."),
-    click.option(
-        "--columns",
-        default="",
-        metavar="NAMES",
-        help="Of CEL lines without a header, with commas between; else as in the samples.",
-    ),
+    columns_option,
 )
 
 

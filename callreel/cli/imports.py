@@ -216,7 +216,7 @@ def watch_command(
     patience = Patience(stable_for, quiet_for, quiet_for, trust_header=False)
     options = WatchOptions(interval_s=interval, patience=patience, once=once)
     folder_options = _folder_options(run, sidecars)
-    with _stopped_by_signals() as stop, run.intake() as intake:
+    with stopped_by_signals() as stop, run.intake() as intake:
         watch = FolderWatch(
             folder.resolve(), folder_options, options, intake, actor=run.actor, stop=stop
         )
@@ -224,7 +224,7 @@ def watch_command(
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set, so that what is being written is finished first."""
     stop = threading.Event()
 

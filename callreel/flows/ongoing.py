@@ -73,6 +73,10 @@ class Ongoing:
             site_id = _site_of(conn, principal, news.datasource)
             ongoing.tell(conn, site_id, news, now, age_ms=self._age_ms)
 
+    def is_over(self, news: LegNews) -> bool:
+        """Whether news are so old that ``tell`` refuses them."""
+        return news.at <= self._clock() - self._age_ms
+
     def seen(self, principal: Principal, wanted: CallFilter) -> tuple[OngoingCall, ...]:
         """Calls in progress within this user's sight that a filter finds, newest first.
 

@@ -23,6 +23,7 @@ from callreel.importers.heard import (
     named_line,
 )
 from callreel.importers.items import Problem
+from callreel.importers.tail import Tail
 from callreel.model import UnixMillis
 
 
@@ -40,7 +41,7 @@ def read_ami(path: Path, options: EventOptions) -> HeardItems:
         yield found if isinstance(found, Problem) else ami_event(origin, found, options)
 
 
-def ami_blocks(path: Path) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
+def ami_blocks(path: Path | Tail) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
     """Where each event stands, and its headers; each ends with an empty line.
 
     Raises:

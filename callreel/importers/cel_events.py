@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from callreel.errors import BadInput
@@ -25,6 +26,7 @@ from callreel.importers.heard import (
     event_time,
 )
 from callreel.importers.items import Problem
+from callreel.importers.tail import Tail
 
 _LEGACY = (
     "eventtype", "literal", "eventtime", "cidname", "cidnum", "cidani", "cidrdnis", "ciddnid",
@@ -39,6 +41,8 @@ _ADVANCED = (
 COLUMNS = {len(names): names for names in (_LEGACY, _ADVANCED[:-1], _ADVANCED)}
 """Of the two sample configurations, by how many there are; older ones have no tenant."""
 NEEDED = ("eventtype", "eventtime", "uniqueid")
+_SQLITE = "SQLite format 3\0"
+_Rows = Iterator[tuple[str, Mapping[str, str] | Problem]]
 _OTHER_NAMES = {
     "usereventname": "userdeftype",
     "eventname": "eventtype",
@@ -58,13 +62,28 @@ def read_cel(path: Path, options: EventOptions) -> HeardItems:
         BadInput: It cannot be read, or has no such table or columns.
     """
     with open_events(path) as file:
-        start = file.read(4096)
-    if start.startswith(b"SQLite format 3\0"):
-        yield from _sqlite(path, options)
-    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        yield from _json_lines(path, options)
-    else:
-        yield from _csv(path, options)
+        is_database = file.read(len(_SQLITE)) == _SQLITE.encode()
+    for origin, row in _sqlite(path, options) if is_database else cel_rows(path, options):
+        yield row if isinstance(row, Problem) else cel_event(origin, row, options)
+
+
+def cel_rows(
+    path: Path | Tail, options: EventOptions
+) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
+    """Where each event of lines stands, and its fields by their names in lower case.
+
+    Raises:
+        BadInput: It cannot be read, or is a database.
+    """
+    lines = read_lines(path)
+    first = next((line for line in lines if line.text is None or line.text.strip()), None)
+    if first is None:
+        return
+    text = first.text or ""
+    if text.startswith(_SQLITE):
+        raise BadInput(f"{path}: is a database, and not lines")
+    rows = _json_lines if text.lstrip()[:1] == "{" else _csv
+    yield from rows(path.name, chain([first], lines), options)
 
 
 def cel_event(origin: str, row: Mapping[str, str], options: EventOptions) -> Heard | Problem | None:
@@ -109,12 +128,12 @@ def _names(cells: Sequence[str]) -> list[str]:
     return [_OTHER_NAMES.get(name, name) for name in folded]
 
 
-def _csv(path: Path, options: EventOptions) -> HeardItems:
+def _csv(name: str, lines: Iterable[Line], options: EventOptions) -> _Rows:
     """One line, one event: a torn quote must not swallow the lines behind it."""
     columns: Sequence[str] | None = _names(options.columns) or None
     delimiter = ","
-    for line in read_lines(path):
-        origin = f"{path.name}:{line.number}"
+    for line in lines:
+        origin = f"{name}:{line.number}"
         if line.number == 1 and line.text:
             delimiter = "\t" if line.text.count("\t") > line.text.count(",") else ","
             names = _names(_cells(line.text, delimiter) or [])
@@ -124,10 +143,9 @@ def _csv(path: Path, options: EventOptions) -> HeardItems:
         if line.text == "":
             continue
         try:
-            item = cel_event(origin, _row(line, delimiter, columns), options)
+            yield origin, _row(line, delimiter, columns)
         except BadInput as error:
-            item = Problem(origin, error.message)
-        yield _problem(origin, item.reason, ended=line.ended) if isinstance(item, Problem) else item
+            yield origin, _problem(origin, error.message, ended=line.ended)
 
 
 def _row(line: Line, delimiter: str, columns: Sequence[str] | None) -> Mapping[str, str]:
@@ -165,16 +183,16 @@ def _problem(origin: str, reason: str, *, ended: bool) -> Problem:
     return Problem(origin, "the last line is not complete yet", Result.WAITING)
 
 
-def _json_lines(path: Path, options: EventOptions) -> HeardItems:
-    for line in read_lines(path):
-        origin = f"{path.name}:{line.number}"
+def _json_lines(name: str, lines: Iterable[Line], _options: EventOptions) -> _Rows:
+    for line in lines:
+        origin = f"{name}:{line.number}"
         if line.text is not None and not line.text.strip():
             continue
         row = None if line.text is None else _json_row(line.text)
         if row is None:
-            yield _problem(origin, "the line is not a JSON object", ended=line.ended)
+            yield origin, _problem(origin, "the line is not a JSON object", ended=line.ended)
         else:
-            yield cel_event(origin, row, options)
+            yield origin, row
 
 
 def _json_row(text: str) -> Mapping[str, str] | None:
@@ -191,7 +209,7 @@ def _json_row(text: str) -> Mapping[str, str] | None:
     return dict(zip(_names([str(name) for name in said]), values, strict=True))
 
 
-def _sqlite(path: Path, options: EventOptions) -> Iterator[Heard | Problem | None]:
+def _sqlite(path: Path, options: EventOptions) -> _Rows:
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error as error:
@@ -207,7 +225,6 @@ def _sqlite(path: Path, options: EventOptions) -> Iterator[Heard | Problem | Non
                 raise BadInput(f"{path.name}: table {options.table} lacks the columns {missing}")
             for number, values in enumerate(cursor, 1):
                 texts = ["" if value is None else str(value) for value in values]
-                row = dict(zip(names, texts, strict=True))
-                yield cel_event(f"{path.name}:{number}", row, options)
+                yield f"{path.name}:{number}", dict(zip(names, texts, strict=True))
         except sqlite3.Error as error:
             raise BadInput(f"cannot read {path.name}: {error}") from error

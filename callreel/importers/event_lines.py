@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from callreel.errors import BadInput
+from callreel.importers.tail import Tail
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_BLOCK_LINES = 2000
@@ -41,7 +42,7 @@ class Block:
     ended: bool
 
 
-def open_events(path: Path) -> BinaryIO:
+def open_events(path: Path | Tail) -> BinaryIO:
     """A file, open.
 
     Raises:
@@ -53,7 +54,7 @@ def open_events(path: Path) -> BinaryIO:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path | Tail) -> Iterator[Line]:
     """Every line of a file.
 
     Raises:
@@ -71,7 +72,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                 yield Line(number, decoded(raw), raw.endswith(b"\n"))
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
+def read_blocks(path: Path | Tail) -> Iterator[Block]:
     """Every block of a file.
 
     Raises:

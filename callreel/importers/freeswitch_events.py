@@ -22,6 +22,7 @@ from callreel.flows.entry import Result
 from callreel.importers.event_lines import MAX_BLOCK_LINES, decoded, headers, open_events
 from callreel.importers.heard import EventOptions, Heard, HeardItems, LegNames, named_line
 from callreel.importers.items import Problem
+from callreel.importers.tail import Tail
 from callreel.model import UnixMillis
 
 MAX_EVENT_BYTES = 1 << 20
@@ -57,7 +58,7 @@ def read_freeswitch_events(path: Path, options: EventOptions) -> HeardItems:
         yield found if isinstance(found, Problem) else freeswitch_event(origin, found, options)
 
 
-def freeswitch_pieces(path: Path) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
+def freeswitch_pieces(path: Path | Tail) -> Iterator[tuple[str, Mapping[str, str] | Problem]]:
     """Where each event stands, and its headers by their names in lower case.
 
     Raises:

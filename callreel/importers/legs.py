@@ -1,6 +1,7 @@
 """Legs of a switch as they come and go, from the events it sends while they do.
 
-Source: Asterisk's documentation of Newchannel, Newstate, Hold, Unhold and Hangup (AMI);
+Source: Asterisk's documentation of Newchannel, Newstate, Hold, Unhold and Hangup (AMI), and of
+CHAN_START, ANSWER, HANGUP, CHAN_END and LINKEDID_END (CEL);
 FreeSWITCH ``switch_event.c`` (CHANNEL_CREATE and what follows).
 """
 
@@ -8,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from callreel.db.ongoing import LegNews, LegState
 from callreel.errors import BadInput
+from callreel.flows.ongoing import MAX_NAME
 from callreel.importers.ami_events import ami_blocks, ami_event
+from callreel.importers.cel_events import cel_event, cel_rows
 from callreel.importers.fields import is_internal
 from callreel.importers.freeswitch_events import (
     freeswitch_event,
@@ -22,9 +26,10 @@ from callreel.importers.freeswitch_events import (
 )
 from callreel.importers.heard import EventOptions, Heard, asterisk_leg, event_time, named_line
 from callreel.importers.items import Problem
+from callreel.importers.tail import Tail
 from callreel.model import Direction
 
-_NUMBER = re.compile(r"\+?[\d*#]+")
+_NUMBER = re.compile(r"\+?[\d*#]{1,100}", re.ASCII)
 _NOBODY = {"", "<unknown>", "unknown", "anonymous", "0000000000"}
 
 LiveItem = Heard | LegNews | Problem | None
@@ -32,55 +37,61 @@ LiveItem = Heard | LegNews | Problem | None
 _Found = Mapping[str, str]
 
 
-def read_live_ami(path: Path, options: EventOptions) -> Iterator[LiveItem]:
+def read_live_ami(source: Path | Tail, options: EventOptions) -> Iterator[LiveItem]:
     """What the manager interface of Asterisk tells, as it tells it.
 
     Args:
-        path: A file, a pipe or standard input; it is read until it ends.
+        source: What is read until it ends.
         options: What it does not say.
 
     Raises:
         BadInput: It cannot be read.
     """
-    for origin, found in ami_blocks(path):
-        if isinstance(found, Problem):
-            yield found
-        else:
-            yield _either(origin, found, options, ami_event, _ami_news)
+    return _items(ami_blocks(source), options, ami_event, _ami_news)
 
 
-def read_live_freeswitch(path: Path, options: EventOptions) -> Iterator[LiveItem]:
+def read_live_cel(source: Path | Tail, options: EventOptions) -> Iterator[LiveItem]:
+    """What Asterisk writes of its channels, as it writes it; lines, and no database.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    return _items(cel_rows(source, options), options, cel_event, _cel_news)
+
+
+def read_live_freeswitch(source: Path | Tail, options: EventOptions) -> Iterator[LiveItem]:
     """What FreeSWITCH tells, as it tells it; as ``read_live_ami``.
 
     Raises:
         BadInput: It cannot be read.
     """
-    for origin, found in freeswitch_pieces(path):
-        if isinstance(found, Problem):
-            yield found
-        else:
-            yield _either(origin, found, options, freeswitch_event, _freeswitch_news)
+    return _items(freeswitch_pieces(source), options, freeswitch_event, _freeswitch_news)
 
 
-LIVE_KINDS: dict[str, Callable[[Path, EventOptions], Iterator[LiveItem]]] = {
+LIVE_KINDS: dict[str, Callable[[Path | Tail, EventOptions], Iterator[LiveItem]]] = {
     "asterisk-ami": read_live_ami,
+    "asterisk-cel": read_live_cel,
     "freeswitch": read_live_freeswitch,
 }
 """What reads them, by the kind of switch."""
 
 
-def _either(
-    origin: str,
-    found: _Found,
+def _items(
+    pieces: Iterator[tuple[str, _Found | Problem]],
     options: EventOptions,
     mute: Callable[[str, _Found, EventOptions], Heard | Problem | None],
     news: Callable[[_Found, EventOptions], LegNews | None],
-) -> LiveItem:
-    try:
-        told = news(found, options)
-    except BadInput as error:
-        return Problem(origin, error.message)
-    return told or mute(origin, found, options)
+) -> Iterator[LiveItem]:
+    for origin, found in pieces:
+        if isinstance(found, Problem):
+            yield found
+            continue
+        try:
+            told = news(found, options)
+        except BadInput as error:
+            yield Problem(origin, error.message)
+        else:
+            yield told or mute(origin, found, options)
 
 
 def _ami_news(found: _Found, options: EventOptions) -> LegNews | None:
@@ -91,13 +102,55 @@ def _ami_news(found: _Found, options: EventOptions) -> LegNews | None:
         "unhold": LegState.TALKING,
         "hangup": LegState.ENDED,
     }.get(found["event"].lower())
+    if state is LegState.RINGING and found.get("channelstatedesc", "") == "Up":
+        state = LegState.TALKING
+    said = found.get("timestamp", "")
+    return _asterisk_news(state, said, found, options)
+
+
+def _cel_news(row: _Found, options: EventOptions) -> LegNews | None:
+    kind = row.get("eventtype", "").strip().upper()
+    state = {
+        "CHAN_START": LegState.RINGING,
+        "ANSWER": LegState.TALKING,
+        "HANGUP": LegState.ENDED,
+        "CHAN_END": LegState.ENDED,
+        "LINKEDID_END": LegState.ENDED,
+    }.get(kind)
+    said = row.get("eventtime", "").strip()
+    if state is not None and not said:
+        raise BadInput("it has no time")
+    found = {
+        # Of a conversation it does not matter on what its last channel was.
+        "channel": "" if kind == "LINKEDID_END" else row.get("channame", ""),
+        "uniqueid": row.get("uniqueid", "").strip(),
+        "linkedid": row.get("linkedid", "").strip(),
+        "calleridnum": row.get("cidnum", ""),
+        "calleridname": row.get("cidname", ""),
+        "exten": row.get("dialled", row.get("exten", "")),
+    }
+    told = _asterisk_news(state, said, found, options)
+    return replace(told, of_all=kind == "LINKEDID_END") if told else None
+
+
+def _asterisk_news(
+    state: LegState | None, said: str, found: _Found, options: EventOptions
+) -> LegNews | None:
+    """What an event tells of a leg, by the names that the manager interface has for it.
+
+    Args:
+        state: What goes on; None where the event is of another kind.
+        said: When it was; empty for now.
+        found: The event.
+        options: What it does not say.
+
+    Raises:
+        BadInput: It names no leg, or its time cannot be read.
+    """
     channel = found.get("channel", "")
     # The two halves of a Local channel are the switch talking to itself.
     if state is None or channel.startswith("Local/"):
         return None
-    if state is LegState.RINGING and found.get("channelstatedesc", "") == "Up":
-        state = LegState.TALKING
-    said = found.get("timestamp", "")
     at = event_time(said, options.timezone) if said else options.clock()
     unique_id, linked_id = found.get("uniqueid", ""), found.get("linkedid", "")
     digits = options.internal_digits
@@ -186,6 +239,7 @@ def _number(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    stripped = text.strip()
+    # A caller says what they like; it must not hide the call, nor keep its end from being taken.
+    plain = "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:MAX_NAME]
     # Where no name is known, switches say the number again.
-    return "" if stripped.lower() in _NOBODY or _NUMBER.fullmatch(stripped) else stripped
+    return "" if plain.lower() in _NOBODY or _NUMBER.fullmatch(plain) else plain

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from callreel.access.policy import COMMAND
 from callreel.db.ongoing import LegNews
@@ -18,6 +17,7 @@ from callreel.importers.events import switch_event
 from callreel.importers.heard import EventOptions, Heard
 from callreel.importers.items import Problem
 from callreel.importers.legs import LIVE_KINDS
+from callreel.importers.tail import Tail
 
 RETRY_S = 1.0
 """Between two tries where the database is away; the switch's events wait in the pipe."""
@@ -33,13 +33,16 @@ class LiveTally:
     """Mute on and off."""
     others: int = 0
     """Events of other kinds."""
+    old: int = 0
+    """News of legs that are over by their age; a file that is read from its beginning has many."""
     problems: int = 0
 
     def line(self) -> str:
         """For people."""
         return (
             f"news of legs {self.legs}, signals {self.signals}, "
-            f"events of other kinds {self.others}, not readable {self.problems}"
+            f"events of other kinds {self.others}, not readable {self.problems}, "
+            f"too old {self.old}"
         )
 
 
@@ -49,20 +52,24 @@ class LiveFeed:
     Args:
         ongoing: Where news of legs go.
         taker: Where mute on and off go.
+        stop: Set by somebody else, also from a signal handler, to end it.
     """
 
-    def __init__(self, ongoing: Ongoing, taker: SwitchSignals) -> None:
+    def __init__(self, ongoing: Ongoing, taker: SwitchSignals, stop: threading.Event) -> None:
         self._ongoing = ongoing
         self._taker = taker
+        self._stop = stop
+        self._gave_up = False
+        """It was stopped while the database was away."""
 
     def run(
-        self, kind: str, path: Path, options: EventOptions, tally: LiveTally, *, actor: str
+        self, kind: str, source: Tail, options: EventOptions, tally: LiveTally, *, actor: str
     ) -> Iterator[Problem]:
-        """Read until the end, each event on the disk before the next is read.
+        """Read until the end or a stop, each event on the disk before the next is read.
 
         Args:
             kind: One of ``LIVE_KINDS``.
-            path: A file, a pipe or standard input.
+            source: A file, a pipe or standard input.
             options: What it does not say.
             tally: Counts.
             actor: Who imports, for the audit log.
@@ -73,8 +80,10 @@ class LiveFeed:
         Raises:
             BadInput: It cannot be read.
         """
-        for item in LIVE_KINDS[kind](path, options):
-            if isinstance(item, LegNews):
+        for item in LIVE_KINDS[kind](source, options):
+            if isinstance(item, LegNews) and self._ongoing.is_over(item):
+                tally.old += 1
+            elif isinstance(item, LegNews):
                 tally.legs += 1
                 act = partial(self._ongoing.tell, COMMAND, item)
                 yield from self._patiently(item.unique_id, act)
@@ -87,6 +96,8 @@ class LiveFeed:
                 yield item
             else:
                 tally.others += 1
+            if self._gave_up:
+                return
 
     def _take(self, event: SwitchEvent, actor: str) -> None:
         for taken in self._taker.take([event], actor=actor):
@@ -105,6 +116,7 @@ class LiveFeed:
                 if not waited:
                     yield Problem(origin, error.message, Result.WAITING)
                 waited = True
-                time.sleep(RETRY_S)
-                continue
+                if not self._stop.wait(RETRY_S):
+                    continue
+                self._gave_up = True
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -18,8 +19,9 @@ from callreel.cli.main import main
 from callreel.db.call_filter import CallFilter
 from callreel.db.ongoing import LegNews, LegState
 from callreel.db.unsettled import list_signals
+from callreel.errors import BadInput
 from callreel.flows.ongoing import Ongoing, OngoingCall
-from callreel.importers.heard import EventOptions
+from callreel.importers.heard import EventOptions, Heard
 from callreel.importers.items import Problem
 from callreel.importers.legs import LIVE_KINDS
 from callreel.model import Direction, Scope
@@ -34,6 +36,7 @@ from tests.imports.switch_lines import (
     as_json,
     as_plain,
     at,
+    cel,
     fs,
     fs_command,
 )
@@ -155,6 +158,80 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_taken(tmp_path: Path) -> No
     assert [isinstance(each, Problem) for each in wrong] == [True] * 4
     (torn,) = read("freeswitch", as_plain([fs("CHANNEL_CREATE", 0)])[:-9], tmp_path)
     assert isinstance(torn, Problem)
+
+
+def test_the_channel_events_of_asterisk_tell_both_legs_of_a_call(tmp_path: Path) -> None:
+    """Also where a caller's line has no number, and where the last channel is the switch's own."""
+    first = {"uniqueid": CALLER, "channame": "PJSIP/trunk-0000ce14", "dialled": "01614960100"}
+    lines = [
+        cel("CHAN_START", 0, **first),
+        cel("CHAN_START", 1, cidname="", cidnum="2104", dialled="s"),
+        cel("APP_START", 2),
+        cel("mask", 3),
+        cel("ANSWER", 5, cidnum="2104"),
+        cel("HANGUP", 9),
+        cel("CHAN_START", 9, uniqueid="a b", linkedid=""),
+        cel("CHAN_START", 9, eventtime=""),
+        cel("LINKEDID_END", 9, channame="Local/2104@queue-00000001;1"),
+    ]
+    caller, agent, mask, talks, over, *wrong, end = read(
+        "asterisk-cel", "\n".join(lines) + "\n" + lines[0][:-9], tmp_path
+    )[:-1]
+    assert caller == LegNews(
+        datasource="7", unique_id=CALLER, state=LegState.RINGING, at=at(0), linked_id=CALLER,
+        from_number="01632960111", to_number="01614960100", caller_name="Ann Example",
+        direction=Direction.INBOUND,
+    )  # fmt: skip
+    assert isinstance(agent, LegNews)
+    assert (agent.unique_id, agent.linked_id, agent.extension) == (AGENT, CALLER, "2104")
+    assert isinstance(mask, Heard)
+    assert mask.mute is True
+    assert [isinstance(each, Problem) for each in wrong] == [True, True]
+    told = [each for each in (talks, over, end) if isinstance(each, LegNews)]
+    assert [(each.state.value, each.at, each.of_all) for each in told] == [
+        ("talking", at(5), False), ("ended", at(9), False), ("ended", at(9), True),
+    ]  # fmt: skip
+    assert end.linked_id == CALLER  # type: ignore[union-attr]  # counted above
+
+
+@pytest.mark.parametrize("form", ["header", "json"])
+def test_channel_events_of_other_forms_are_read_while_they_come(tmp_path: Path, form: str) -> None:
+    """By the names that stand in them; a database is none."""
+    row = {"eventtype": "CHAN_START", "eventtime": f"{at(0) / 1000}", "uniqueid": CALLER}
+    if form == "json":
+        text = "\n" + json.dumps(row) + "\n"
+    else:
+        text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
+    (leg,) = read("asterisk-cel", text, tmp_path)
+    assert isinstance(leg, LegNews)
+    assert (leg.unique_id, leg.at) == (CALLER, at(0))
+    with pytest.raises(BadInput, match="is a database, and not lines"):
+        read("asterisk-cel", "SQLite format 3\0 and more\n", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Ann\u00a0Example", "Ann Example"),
+        ("Ann\u200b\u202eExample", "AnnExample"),
+        ("A" * 5000, "A" * 200),
+        ("<b>Ann</b>", "<b>Ann</b>"),
+        ("0" * 5000, "0" * 200),
+    ],
+    ids=["no-break", "unseen", "long", "tag", "long-number"],
+)
+def test_no_name_hides_a_call_or_keeps_its_end_away(tmp_path: Path, said: str, name: str) -> None:
+    """Callers choose their names; what cannot be shown of one is left out."""
+    data = tmp_path / "data"
+    assert CliRunner().invoke(main, ["init", "--data", str(data)]).exit_code == 0
+    born = f"{system_clock() // 1000}.1"
+    fields = {"Uniqueid": born, "Linkedid": born, "CallerIDName": said, "CallerIDNum": said}
+    for event, names in (("Newchannel", [name]), ("Hangup", [])):
+        path = tmp_path / "events"
+        path.write_text(ami(event, None, **fields))
+        done = CliRunner().invoke(main, ["live", "asterisk-ami", str(path), "--data", str(data)])
+        assert done.exit_code == 0, done.output
+        assert [each.caller_name for each in shown(data)] == names
 
 
 def shown(data: Path) -> tuple[OngoingCall, ...]:
