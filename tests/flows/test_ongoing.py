@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from callreel.access.policy import COMMAND
+from callreel.db.call_filter import CallFilter
 from callreel.db.ongoing import LegNews, LegState
-from callreel.db.search import CallFilter
 from callreel.errors import BadRequest
 from callreel.flows.ongoing import Ongoing
 from callreel.flows.tidy import Tidy

@@ -108,6 +108,58 @@ def test_filters_and_a_page_without_a_script(
     expect(german.locator("tr.ongoing")).to_have_count(1)
 
 
+def test_a_list_that_stood_still_is_true_again_when_it_lives(
+    window: OpenWindow, town: Town, leg: dict[str, object]
+) -> None:
+    """Its clocks stand meanwhile, and no row of it goes; what it missed is there afterwards."""
+    ask(town, "admin", leg)
+    call = town.import_call("changes", started_at=UnixMillis(system_clock() - 99_000))
+    page = window("admin")
+    going, row = page.locator("tr.ongoing"), page.locator(f"#c-{call}")
+    expect(going).to_have_count(1)
+    page.uncheck("#live")
+    stands = going.locator("[data-s]").inner_text()
+    assert ask(town, "admin", {**leg, "state": "ended"})[0] == 200
+    town.import_call("changes", started_at=UnixMillis(system_clock() - 99_000), to_number="2112")
+    page.wait_for_timeout(3000)
+    assert (going.locator("[data-s]").inner_text(), row.count()) == (stands, 1)
+    page.check("#live")
+    expect(going).to_have_count(0)
+    expect(row).to_have_count(1)
+    expect(page.locator("#live")).to_be_checked()
+
+
+def test_the_row_that_is_read_does_not_move(
+    window: OpenWindow, town: Town, leg: dict[str, object]
+) -> None:
+    """Calls in progress come and go above it."""
+    page = window("admin")
+    page.set_viewport_size({"width": 1280, "height": 520})
+    page.locator("#rows tr").nth(20).evaluate("row => row.scrollIntoView({block: 'center'})")
+    going, place = page.locator("tr.ongoing"), "row => row.getBoundingClientRect().top"
+    before = page.locator("#rows tr").nth(20).evaluate(place)
+    ask(town, "admin", leg)
+    expect(going).to_have_count(1)
+    assert page.locator("#rows tr").nth(20).evaluate(place) == before
+    ask(town, "admin", {**leg, "state": "ended"})
+    expect(going).to_have_count(0)
+    assert page.locator("#rows tr").nth(20).evaluate(place) == before
+
+
+def test_a_list_of_nothing_else_says_so_when_the_call_is_over(
+    window: OpenWindow, town: Town, leg: dict[str, object]
+) -> None:
+    """As before it came."""
+    page = window("admin")
+    page.goto("/calls?q=meadow+lane+dairy+ltd")
+    expect(page.locator(".empty")).to_be_visible()
+    ask(town, "admin", {**leg, "caller_name": "Meadow Lane Dairy Ltd"})
+    expect(page.locator("tr.ongoing")).to_have_count(1)
+    ask(town, "admin", {**leg, "state": "ended"})
+    expect(page.locator(".empty")).to_be_visible()
+    expect(page.locator("tr.ongoing")).to_have_count(0)
+
+
 def test_nobody_sees_or_tells_beyond_their_reach(
     window: OpenWindow, town: Town, leg: dict[str, object]
 ) -> None:

@@ -94,9 +94,14 @@ const MOST_ROWS = 300;
 let came = 0;
 let toldAt = 0;
 let scroll = null;
+let missed = false;
+const isLive = () => document.getElementById("live")?.checked ?? true;
 document.addEventListener("htmx:sse:before:message", (event) => {
-  const live = document.getElementById("live");
-  if (live && !live.checked) event.preventDefault();
+  if (!isLive()) {
+    missed = true;
+    event.preventDefault();
+    return;
+  }
   scroll = document.querySelector(".scroll");
   if (scroll) scroll.dataset.height = String(scroll.scrollHeight);
   const fresh = event.detail.message?.data?.match(/<tr id="([^"]+)"/g) ?? [];
@@ -116,16 +121,29 @@ document.addEventListener("htmx:sse:after:message", (event) => {
   }
 });
 
+// What came while the list stood still is not told again: the list is asked for anew.
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "live" || !isLive() || !missed) return;
+  missed = false;
+  document.getElementById("filters")?.requestSubmit();
+});
+
 // Calls in progress: the server tells what changes, and their clocks tick here.
 document.addEventListener("ongoing", (event) => {
   const list = document.getElementById("ongoing");
+  const around = list?.closest(".scroll");
+  const height = list?.offsetHeight;
   if (list) list.innerHTML = event.detail.data;
-  else if (event.detail.data) document.getElementById("filters")?.requestSubmit();
+  if (around?.scrollTop > 0) around.scrollTop += list.offsetHeight - height;
+  const hasCalls = Boolean(event.detail.data.trim()) || rows().length > 0;
+  if (hasCalls !== Boolean(list)) document.getElementById("filters")?.requestSubmit();
 });
 const begun = new WeakMap();
 setInterval(() => {
+  if (!isLive()) return;
   for (const each of document.querySelectorAll("[data-s]")) {
-    if (!begun.has(each)) begun.set(each, performance.now() - 1000 * (Number(each.dataset.s) + 1));
+    // In the middle of a second, so that a tick which is early or late shows neither one twice nor none.
+    if (!begun.has(each)) begun.set(each, performance.now() - 1000 * (Number(each.dataset.s) + 0.5));
     const seconds = Math.floor((performance.now() - begun.get(each)) / 1000);
     const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
     if (!parts[0]) parts.shift();
