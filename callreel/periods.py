@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from callreel.errors import BadRequest
@@ -252,10 +252,19 @@ def _given_day(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
 
 
 def _given_moment(match: re.Match[str], _today: date, zone: ZoneInfo) -> _Stretch:
-    year, month, day, hour, minute = (int(part) for part in match.groups())
+    year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
+    within = zone if match[6] is None else _ahead_of_utc(match[6])
     at = instant_of(datetime(_in_reach(date(year, month, day)).year, month, day, hour, minute,
-                             tzinfo=zone))  # fmt: skip
+                             tzinfo=within))  # fmt: skip
     return at, at, ""
+
+
+def _ahead_of_utc(text: str) -> timezone:
+    """``+01:00``: tells the first from the second where an hour comes twice."""
+    if text == "z":
+        return UTC
+    ahead = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-ahead if text[0] == "-" else ahead)
 
 
 _DAY = timedelta(days=1)
@@ -268,7 +277,10 @@ _FORMS: tuple[tuple[re.Pattern[str], _Read], ...] = (
     (re.compile(_YEAR), _given_year),
     (re.compile(f"{_YEAR}-{_TWO}"), _given_month),
     (re.compile(f"{_YEAR}-{_TWO}-{_TWO}"), _given_day),
-    (re.compile(f"{_YEAR}-{_TWO}-{_TWO}[t ]{_TWO}:{_TWO}"), _given_moment),
+    (
+        re.compile(f"{_YEAR}-{_TWO}-{_TWO}[t ]{_TWO}:{_TWO}(z|[+-][0-9]{{2}}:?[0-9]{{2}})?"),
+        _given_moment,
+    ),
 )
 
 

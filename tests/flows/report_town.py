@@ -107,6 +107,7 @@ class Town:
             "weekday": lambda value: shown.weekday() == value,
             "time": lambda _: begin <= f"{shown:%H:%M}" < end,
             "during": lambda value: call.at <= value < call.at + call.length_ms,
+            "outside": lambda value: value == "yes" and call.direction != "internal",
         }
         return all(tests[key](value) for key, value in link.items())
 

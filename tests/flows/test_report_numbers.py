@@ -17,7 +17,8 @@ from callreel.documents.cells import Cell
 from callreel.flows.report_kinds.links import filter_of
 from callreel.flows.report_kinds.shape import Link, Report
 from callreel.flows.reports import KINDS, Reports
-from callreel.model import Role
+from callreel.model import Direction, Role
+from tests.contracts.records import NOW, CallPlan, write_call
 from tests.flows.report_town import (
     LONDON,
     NOW,
@@ -280,3 +281,24 @@ def test_a_direction_narrows_every_number(database: Database, town: Town) -> Non
     assert (total["inbound"], total["internal"], total["wait_median"]) == (0, 0, None)
     link = report.total_links["talk"]
     assert (link["dir"], link["site"], link["ext"]) == ("outbound", "north", "202")
+
+
+def test_lines_and_the_calls_behind_them_leave_out_internal_calls(database: Database) -> None:
+    """They take no line to the outside, so the link must not find them either."""
+    at = datetime(2026, 10, 26, 10, tzinfo=UTC).timestamp()
+    with database.write() as conn:
+        for number, direction in enumerate(Direction):
+            write_call(
+                conn,
+                CallPlan(
+                    direction.value,
+                    at_s=at - NOW / 1000 + number,
+                    duration_s=600.0,
+                    direction=direction,
+                ),
+            )
+    report = made(database, "busy-channels")
+    assert report.table.total is not None
+    lines = report.table.total[1]
+    assert lines == 3
+    assert found_by(database, report.total_links["lines"]) == {"inbound", "outbound", "unknown"}

@@ -76,6 +76,8 @@ def busy_lines(conn: Connection, asked: Question) -> Content:
     edges = _edges(asked)
     found = peaks(reports.lines_in_use(conn, asked.chosen), edges)
     open_ended = {name: each for name, each in asked.base.items() if name not in {"since", "until"}}
+    if "dir" not in open_ended:
+        open_ended["outside"] = "yes"
     rows = [
         Row((begin, peak.lines, peak.at), {"lines": linked(open_ended, during=peak.at)})
         for begin, peak in zip(edges, found, strict=False)

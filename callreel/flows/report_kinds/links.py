@@ -24,6 +24,8 @@ def filter_of(link: Link) -> CallFilter:
             found["disposition"] = Disposition(str(value))
         elif key in {"rec", "mask", "proposed"}:
             found[key] = value == "yes"
+        elif key == "outside":
+            found["either"] = (tuple(CallFilter(direction=each) for each in OUTSIDE),)
         elif key == "call":
             found["terms"] = (Term(Field.ID, str(value)),)
     if "time" in link or "weekday" in link:
@@ -39,6 +41,8 @@ def filter_of(link: Link) -> CallFilter:
     return CallFilter(**found)
 
 
+OUTSIDE = tuple(each for each in Direction if each is not Direction.INTERNAL)
+"""Calls that take a line."""
 _PLAIN = {
     "since": "since",
     "until": "until",

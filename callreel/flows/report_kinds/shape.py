@@ -37,7 +37,8 @@ Link = Mapping[str, str | int]
 second is not in it), ``dir`` (a Direction), ``state`` (a Disposition), ``site`` and ``grp`` (ids of
 the directory), ``ext`` (with its ``site``: one agent), ``party`` (a number), ``rec``, ``mask`` and
 ``proposed`` (``yes``), ``time`` (``09:00-09:30``, what a clock in ``zone`` showed as the call
-began), ``weekday`` (0 to 6, Monday is 0; in ``zone``), ``during`` (an instant at which it was in
+began), ``outside`` (``yes``: no internal ones), ``weekday``
+(0 to 6, Monday is 0; in ``zone``), ``during`` (an instant at which it was in
 progress), ``call`` (its id)."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
 
 from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
@@ -24,7 +25,7 @@ from callreel.web.query import require_short
 
 NAMES = (
     "q", "since", "from", "to", "dir", "state", "site", "grp", "agent", "ext", "min", "max",
-    "rec", "mask", "note", "party", "proposed", "time", "weekday", "during", "sort", "cols",
+    "rec", "mask", "note", "party", "proposed", "time", "weekday", "during", "zone", "sort", "cols",
     "before",
 )  # fmt: skip
 """In the order of a clean address."""
@@ -78,7 +79,7 @@ class View:
         Args:
             offered: Sites and groups that can be chosen, by name of the filter and id.
         """
-        hidden = {"party", "proposed", "time", "weekday", "during"}
+        hidden = {"party", "proposed", "time", "weekday", "during", "zone"}
         chosen = {"grp", "site"}
         return self.others + tuple(
             (name, value)
@@ -127,7 +128,11 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
     """
     require_short(query.encode("utf-8", "surrogatepass"))
     values, others = _values(query)
-    wanted, period = _period(values, now, words)
+    zone = _zone(values, words)
+    if any(name in values for name in ("from", "time", "weekday")):
+        # Days and hours begin where they were asked for, whoever opens the address.
+        values["zone"] = zone.key
+    wanted, period = _period(values, now, zone)
     terms = tuple(_terms(values.get("q", "")))
     wanted = replace(
         wanted,
@@ -138,7 +143,7 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         mask=_one(values, "mask", _YES_OR_NO),
         noted=_one(values, "note", _YES_OR_NO),
         proposed=_one(values, "proposed", _YES_OR_NO),
-        clock=_clock(values, period, words),
+        clock=_clock(values, period, zone),
         during=_instant(values),
     )
     order = _one(values, "sort", {each.value: each for each in Order}) or Order.NEWEST
@@ -217,12 +222,12 @@ def _values(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
 
 
 def _period(
-    values: Mapping[str, str], now: UnixMillis, words: Words
+    values: Mapping[str, str], now: UnixMillis, zone: ZoneInfo
 ) -> tuple[CallFilter, Period | None]:
     text = _period_text(values)
     if text is None:
         return CallFilter(), None
-    period = parse_period(text, now, words.zone)
+    period = parse_period(text, now, zone)
     return CallFilter(since=period.since, until=period.until), period
 
 
@@ -246,7 +251,15 @@ def _known(name: str, text: str, known: Mapping[str, T]) -> T:
     return known[text]
 
 
-def _clock(values: Mapping[str, str], period: Period | None, words: Words) -> ClockTime | None:
+def _zone(values: Mapping[str, str], words: Words) -> ZoneInfo:
+    name = values.get("zone", words.zone.key)
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise BadRequest(f"zone: {name[:40]!r} is no time zone such as Europe/London.") from None
+
+
+def _clock(values: Mapping[str, str], period: Period | None, zone: ZoneInfo) -> ClockTime | None:
     """What a clock showed; hours of a day, a weekday, or both."""
     if "time" not in values and "weekday" not in values:
         return None
@@ -262,7 +275,7 @@ def _clock(values: Mapping[str, str], period: Period | None, words: Words) -> Cl
     if not begin < end <= 1440:
         raise BadRequest("time: must end after it begins, at 24:00 at the latest.")
     day = None if weekday is None else int(weekday)
-    return ClockTime(words.zone, period.since, period.until, begin, end, day)
+    return ClockTime(zone, period.since, period.until, begin, end, day)
 
 
 def _instant(values: Mapping[str, str]) -> UnixMillis | None:

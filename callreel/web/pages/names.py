@@ -70,6 +70,7 @@ def names(said: Catalog) -> Names:
             "time": _("Time of day"),
             "weekday": _("Weekday"),
             "during": _("In progress at"),
+            "zone": _("Time zone"),
         },
         "period_names": {
             "today": _("Today"),

@@ -195,6 +195,9 @@ def _address(link: Link | None, words: Words) -> str | None:
     for key, value in link.items():
         if key == "dir":
             values["dir"] = names[str(value)]
-        elif key not in {"since", "until", "during", "zone"}:
+        elif key not in {"since", "until", "during", "outside"}:
             values[key] = str(value)
-    return f"/calls?{urlencode(values)}"
+    pairs = [*values.items()]
+    if "outside" in link:
+        pairs += [("dir", name) for name in DIRECTIONS if name != "internal"]
+    return f"/calls?{urlencode(pairs)}"

@@ -190,8 +190,8 @@ class Words:
         return str(format_skeleton(skeleton, moment, locale=locale))
 
     def minute(self, unix_millis: int) -> str:
-        """``2026-11-20T16:17``, as addresses have it."""
-        return f"{self.moment(unix_millis):%Y-%m-%dT%H:%M}"
+        """``2026-11-20T16:17+00:00``, as addresses have it: the same for everybody."""
+        return self.moment(unix_millis).isoformat(timespec="minutes")
 
     def number(self, value: float) -> str:
         """``1,030,000``."""

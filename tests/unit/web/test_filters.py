@@ -135,3 +135,27 @@ def test_a_bar_leads_to_its_own_minutes() -> None:
     assert view.filter.since == hour
     assert view.filter.until == hour + 3_600_000
     assert view.values["dir"] == "in"
+
+
+def test_each_of_two_hours_that_a_clock_shows_alike_has_its_own_address() -> None:
+    """At 01:00 UTC on 25 October 2026 it is one o'clock in London for the second time."""
+    second = UnixMillis(1_792_890_000_000)
+    for hour in (UnixMillis(second - 3_600_000), second):
+        view = read(read("").during(hour, hour + 3_600_000, WORDS))
+        assert (view.filter.since, view.filter.until) == (hour, hour + 3_600_000)
+
+
+@pytest.mark.parametrize(
+    "query", ["from=2026-11-01&to=2026-11-02", "since=7d&time=09:00-10:00", "since=7d&weekday=0"]
+)
+def test_an_address_means_the_same_in_every_time_zone(query: str) -> None:
+    """The zone in which somebody asked goes along."""
+    elsewhere = Words(catalog("en"), ZoneInfo("Asia/Kolkata"))
+    mine = read(query)
+    assert mine.values["zone"] == "Europe/London"
+    theirs = read_view(mine.query(), NOW, elsewhere)
+    assert theirs.filter == mine.filter
+    assert theirs.query() == mine.query()
+    assert read_view(query, NOW, elsewhere).filter != mine.filter
+    with pytest.raises(BadRequest, match="zone"):
+        read(f"{query}&zone=Nowhere")
