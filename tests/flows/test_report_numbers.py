@@ -18,7 +18,8 @@ from callreel.flows.report_kinds.links import filter_of
 from callreel.flows.report_kinds.shape import Link, Report
 from callreel.flows.reports import KINDS, Reports
 from callreel.model import Direction, Role
-from tests.contracts.records import NOW, CallPlan, write_call
+from tests.contracts.records import NOW as RECORDS_NOW
+from tests.contracts.records import CallPlan, write_call
 from tests.flows.report_town import (
     LONDON,
     NOW,
@@ -292,7 +293,7 @@ def test_lines_and_the_calls_behind_them_leave_out_internal_calls(database: Data
                 conn,
                 CallPlan(
                     direction.value,
-                    at_s=at - NOW / 1000 + number,
+                    at_s=at - RECORDS_NOW / 1000 + number,
                     duration_s=600.0,
                     direction=direction,
                 ),
