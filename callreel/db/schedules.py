@@ -134,11 +134,12 @@ def remove(conn: Connection, schedule_id: str) -> None:
 
 
 def enable(conn: Connection, schedule_id: str, next_run_at: UnixMillis | None) -> None:
-    """Have it run from then on; None: not at all."""
+    """Have it run from then on, to everybody; None: not at all."""
+    fresh = {"next_run_at": next_run_at, "due_at": None, "pending": None, "tries": 0}
     conn.execute(
         update(schedules)
         .where(schedules.c.id == schedule_id)
-        .values(enabled=next_run_at is not None, next_run_at=next_run_at, due_at=None, tries=0)
+        .values(enabled=next_run_at is not None, **fresh)
     )
 
 

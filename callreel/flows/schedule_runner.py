@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -155,15 +155,25 @@ class ScheduleRunner:
         if schedule.only_if_not_empty and not made.rows:
             return self._ended(schedule, "empty", "There was nothing to tell, so nothing was sent.")
         told = [f"{made.rows:,} rows." if made.rows != 1 else "1 row."]
+        wanted = schedule.recipients if schedule.pending is None else schedule.pending
+        is_put = True
         if schedule.folder is not None:
             name = _file_name(schedule, made)
-            put_into(self._allowed, schedule.folder, name, made.path)
-            told.append(f"Put into {schedule.folder} as {name}.")
-        wanted = schedule.recipients if schedule.pending is None else schedule.pending
+            try:
+                put_into(self._allowed, schedule.folder, name, made.path)
+                told.append(f"Put into {schedule.folder} as {name}.")
+            except (ConfigurationError, OSError) as error:
+                if not wanted:
+                    raise
+                # Those who get it by mail shall not do without it.
+                is_put = False
+                why = error.message if isinstance(error, ConfigurationError) else str(error)
+                told.append(f"Not put into {schedule.folder}: {why}")
         if not wanted:
             return self._ended(schedule, "sent", " ".join(told))
         sent = self._mailed(schedule, made, wanted)
-        return self._after_mail(schedule, sent, told)
+        outcome = self._after_mail(schedule, sent, told)
+        return outcome if is_put or outcome.state != "sent" else replace(outcome, state="failed")
 
     def _after_mail(self, schedule: Schedule, sent: Sent, told: list[str]) -> Outcome:
         if sent.accepted:
@@ -279,4 +289,6 @@ def _file_name(schedule: Schedule, made: Made) -> str:
     """The same for a run however often it is tried, another for each run."""
     name = "".join(c if c.isalnum() else "-" for c in schedule.name).strip("-") or schedule.kind
     at = local(schedule.due_at or schedule.created_at, ZoneInfo(schedule.zone))
-    return f"{name[:60]}-{at:%Y-%m-%d-%H%M}{made.path.suffix}"
+    # Two may have one name; and a file system counts bytes.
+    short = name.encode()[:120].decode(errors="ignore")
+    return f"{short}-{schedule.id[-6:]}-{at:%Y-%m-%d-%H%M}{made.path.suffix}"

@@ -176,15 +176,50 @@ def test_who_is_refused_for_good_is_not_tried_again(desk: Desk) -> None:
 
 def test_a_list_is_put_into_a_folder_whole(desk: Desk) -> None:
     """Below the one that is allowed, under a name of its own for each run."""
-    desk.add(recipients=(), folder="sales team", name="Morning: list")
+    schedule_id = desk.add(recipients=(), folder="sales team", name="Morning: list")
     assert [each.state for each in desk.at("2026-09-22T07:00")] == ["sent"]
     assert [each.state for each in desk.at("2026-09-23T07:00")] == ["sent"]
     found = sorted((desk.shelf / "sales team").iterdir())
-    assert [each.name for each in found] == [
-        "Morning--list-2026-09-22-0700.csv",
-        "Morning--list-2026-09-23-0700.csv",
+    assert [each.name.replace(schedule_id[-6:], "ID") for each in found] == [
+        "Morning--list-ID-2026-09-22-0700.csv",
+        "Morning--list-ID-2026-09-23-0700.csv",
     ]
     assert len(found[0].read_text().splitlines()) == 8
+
+
+def test_two_of_one_name_have_files_of_their_own(desk: Desk) -> None:
+    """However long it is, in whatever letters."""
+    for _ in range(2):
+        desk.add(
+            recipients=(),
+            folder="team",
+            name="\N{GRINNING FACE}" * 20 + "\N{HIRAGANA LETTER A}" * 40,
+        )
+    assert [each.state for each in desk.at("2026-09-22T07:00")] == ["sent", "sent"]
+    assert len([*(desk.shelf / "team").iterdir()]) == 2
+
+
+def test_who_gets_it_by_mail_gets_it_where_the_folder_is_away(desk: Desk) -> None:
+    """And it says which half failed."""
+    desk.add(recipients=(ANN,), folder="team")
+    desk.shelf.rmdir()
+    (ran,) = desk.at("2026-09-22T07:00")
+    assert ran.state == "failed"
+    assert "Not put into team: schedules.folder: there is no folder" in ran.told
+    assert f"Mailed to {ANN}" in ran.told
+    assert [to for _, to in desk.server.envelopes] == [[ANN]]
+
+
+def test_a_schedule_that_was_stopped_while_it_was_tried_goes_on_to_everybody(desk: Desk) -> None:
+    """Not only to those who had not got the one before."""
+    found = desk.add(recipients=(ANN, BOB))
+    desk.server.refusals = {BOB: "451 later"}
+    assert [each.state for each in desk.at("2026-09-22T07:00")] == ["trying"]
+    desk.server.refusals = {}
+    desk.schedules.enable(desk.ann, found, enabled=False, address=None)
+    desk.schedules.enable(desk.ann, found, enabled=True, address=None)
+    assert [each.state for each in desk.at("2026-09-23T07:00")] == ["sent"]
+    assert [sorted(to) for _, to in desk.server.envelopes] == [[ANN], sorted([ANN, BOB])]
 
 
 def test_a_folder_that_is_a_link_to_elsewhere_gets_nothing(desk: Desk, tmp_path: Path) -> None:

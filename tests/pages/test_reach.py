@@ -68,3 +68,16 @@ def test_every_group_of_a_site_can_be_chosen(small_town: Town) -> None:
     with entered(small_town) as browser:
         page = browser.get("/directory/extensions?q=3104").text
         assert f'<option value="{last}" selected>Reception</option>' in page
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "30.9", "many"])
+def test_days_are_whole_numbers(small_town: Town, days: str) -> None:
+    """What is none is named, and nothing is cut off without a word."""
+    with entered(small_town) as browser:
+        page = browser.get("/settings/sites/1").text
+        fields = dict(re.findall(r'name="([a-z_]+)"[^>]*? value="([^"]*)"', page))
+        answer = browser.post("/settings/sites/1", data={**fields, "retention_days": days})
+        assert answer.status_code == 400
+        assert "retention_days" in answer.text
+        good = {**fields, "retention_days": "30"}
+        assert browser.post("/settings/sites/1", data=good).status_code == 303

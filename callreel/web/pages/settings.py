@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -286,7 +287,7 @@ def wanted_site(site: Site, fields: dict[str, str]) -> Site:
         settle_s=_required(fields, "settle_s"),
         max_span_s=_number(fields, "max_span_s"),
         burn_in_after_s=_number(fields, "burn_in_after_s"),
-        retention_days=None if retention is None else int(retention),
+        retention_days=_whole("retention_days", retention),
         key_presses=fields.get("key_presses", site.key_presses),
         default_voicelocation=fields.get("default_voicelocation") or None,
         fill=fill,
@@ -305,6 +306,17 @@ def _number(fields: dict[str, str], name: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
-        raise BadRequest(f"{name}: {text[:40]!r} is not a number.") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise BadRequest(f"{name}: {text[:40]!r} is not a number.")
+    return found
+
+
+def _whole(name: str, found: float | None) -> int | None:
+    if found is None:
+        return None
+    if found != int(found):
+        raise BadRequest(f"{name}: must be a whole number.")
+    return int(found)
