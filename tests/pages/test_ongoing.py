@@ -10,7 +10,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from callreel.bootstrap import system_clock
 from callreel.model import UnixMillis
@@ -106,6 +106,26 @@ def test_filters_and_a_page_without_a_script(
     german.goto("/calls?q=meadow+lane+dairy")
     ask(town, "admin", {**leg, "datasource": "2"})
     expect(german.locator("tr.ongoing")).to_have_count(1)
+
+
+def test_a_list_lives_also_where_a_script_comes_late(
+    window: OpenWindow, town: Town, leg: dict[str, object]
+) -> None:
+    """The two that make it live may come in two moments; it is asked for once, and not twice."""
+    page = window(None)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def late(route: Route) -> None:
+        """What the network may do to any file."""
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/hx-sse.js", late)
+    sign_in(page, "marcus")
+    ask(town, "marcus", leg)
+    expect(page.locator("tr.ongoing")).to_contain_text("Meadow Lane Dairy")
+    assert len([url for url in asked if "/calls/live/" in url]) == 1
 
 
 def test_a_list_that_stood_still_is_true_again_when_it_lives(

@@ -88,6 +88,13 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open], details.more[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
+// htmx begins as soon as it is there, and the script that lets a list live may come a moment later:
+// then the list was passed over. Timers run in their order, so this looks after htmx did.
+setTimeout(() => {
+  const list = document.getElementById("rows");
+  if (list?.matches("[hx-sse\\:connect]:not([data-htmx-powered])")) htmx.process(list);
+});
+
 // Rows that come in: those that are there already go, the row that is read does not move, and a
 // screen reader is told twice a minute at most.
 const MOST_ROWS = 300;
