@@ -51,6 +51,7 @@ from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sites import Sites
 from callreel.flows.sound import Sound
+from callreel.flows.streams import LISTENER_STREAMS, Streams
 from callreel.flows.ticket import Tickets
 from callreel.flows.tidy import Tidy
 from callreel.flows.views import SavedViews
@@ -293,11 +294,12 @@ def open_serving(settings: Settings) -> Serving:
     sound = Sound(base.keys, base.stores, cache, system_clock)
     verifier = Verifier(DatabaseUsers(base.db))
     office = open_office(base)
+    most = settings.server.max_streams
     listening = Listening(
         base.db,
         sound,
+        Streams(most, min(LISTENER_STREAMS, most)),
         system_clock,
-        max_streams=settings.server.max_streams,
         on_audit_failure=_log_audit_failure,
     )
     pages = PageParts(
@@ -342,9 +344,10 @@ def open_serving(settings: Settings) -> Serving:
             base.db,
             base.keys,
             sound,
+            # A program may fetch many at once, and leaves as many to all others.
+            Streams(most, -(-most // 2)),
             system_clock,
             voicelocations=settings.server.own_voicelocations,
-            max_streams=settings.server.max_streams,
             on_audit_failure=_log_audit_failure,
         ),
         is_ready=base.db.is_writable,

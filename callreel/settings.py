@@ -7,6 +7,7 @@ command line says. Unknown keys are faults with a suggestion, and all faults are
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -53,6 +54,9 @@ class ServerSettings:
     """Whether passwords are taken from pages that came by plain http from another machine."""
     ongoing_hours: float = 4.0
     """How long a call in progress is shown without any news of it."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are
+    believed, joined by commas; empty: nobody's."""
 
     @property
     def ongoing_ms(self) -> int:
@@ -68,6 +72,11 @@ class ServerSettings:
     def allowed_frames(self) -> tuple[str, ...]:
         """The origins of ``embed_origins``."""
         return tuple(filter(None, map(str.strip, self.embed_origins.split(","))))
+
+    @property
+    def own_proxies(self) -> tuple[str, ...]:
+        """The entries of ``trusted_proxies``."""
+        return tuple(filter(None, map(str.strip, self.trusted_proxies.split(","))))
 
     @property
     def effective_echo_port(self) -> int:
@@ -343,7 +352,20 @@ def _contradictions(server: ServerSettings) -> list[str]:
         for origin in server.allowed_frames
         if not _ORIGIN.fullmatch(origin)
     ]
+    faults += [
+        f"server.trusted_proxies: {each!r} is not an address or a network such as 10.0.0.0/24"
+        for each in server.own_proxies
+        if not _is_some_network(each)
+    ]
     return faults
+
+
+def _is_some_network(text: str) -> bool:
+    """Whether a text is an address or a network, and not that of everybody."""
+    try:
+        return ipaddress.ip_network(text).prefixlen > 0
+    except ValueError:
+        return False
 
 
 _WEEK_H = 168

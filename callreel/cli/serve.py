@@ -257,7 +257,9 @@ def _server(application: ASGIApp, server: ServerSettings) -> _Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            # Nobody is believed who is not named; uvicorn would else ask its environment.
+            proxy_headers=bool(server.own_proxies),
+            forwarded_allow_ips=list(server.own_proxies),
             timeout_graceful_shutdown=GRACE_S,
             ssl_certfile=server.tls_cert or None,
             ssl_keyfile=server.tls_key or None,

@@ -5,7 +5,6 @@ Source: contract.md section 3.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping
 
 from callreel.access.keys import KeyRing
@@ -14,8 +13,9 @@ from callreel.access.tokens import verify
 from callreel.db import audit, calls, tokens, users
 from callreel.db.database import Database
 from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
-from callreel.flows.delivery import Delivery
+from callreel.flows.delivery import Delivery, open_delivery
 from callreel.flows.sound import Sound
+from callreel.flows.streams import Streams
 from callreel.model import Clock, Grant, Principal, Recording
 
 USED = "This address was good for one use, and was used."
@@ -47,17 +47,17 @@ class Deliver:
         db: Database,
         keys: KeyRing,
         sound: Sound,
+        streams: Streams,
         clock: Clock,
         *,
         voicelocations: Collection[str] = (),
-        max_streams: int = 256,
         on_audit_failure: Callable[[Exception], None],
     ) -> None:
         self._db = db
         self._keys = keys
         self._sound = sound
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(max_streams)
+        self._streams = streams
         self._voicelocations = frozenset(voicelocations)
         self._on_audit_failure = on_audit_failure
 
@@ -82,18 +82,9 @@ class Deliver:
                 why="older mask revision than the token",
             )
         door = _TokenDoor(self, grant, address)
-        if head:
-            size = self._sound.known_size(recording, grant.spec)
-            etag = self._sound.etag(recording, grant.spec)
-            return Delivery(door, recording, grant.spec, etag, None, size)
-        if not self._slots.acquire(blocking=False):
-            raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
-        try:
-            sound = self._sound.open(recording, grant.spec)
-        except BaseException:
-            self._slots.release()
-            raise
-        return Delivery(door, recording, grant.spec, sound.etag, sound, sound.file.size)
+        return open_delivery(
+            door, self._sound, self._streams, grant.web_user_id, recording, grant.spec, head=head
+        )
 
     def _find(self, grant: Grant) -> Recording:
         with self._db.read() as conn:
@@ -138,11 +129,10 @@ class Deliver:
     def record_end(
         self, grant: Grant, recording: Recording, bytes_sent: int, address: str | None
     ) -> None:
-        """Give the slot back and write down how much was sent.
+        """Write down how much was sent.
 
         The sound has left: a database that is away now is told to the log, not to the listener.
         """
-        self._slots.release()
         try:
             with self._db.write() as conn:
                 detail = {"bytes_sent": bytes_sent}

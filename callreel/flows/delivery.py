@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from callreel.audio.formats import FORMATS
-from callreel.flows.sound import OpenSound
+from callreel.flows.sound import OpenSound, Sound
+from callreel.flows.streams import Streams
 from callreel.model import AudioSpec, Recording
 
 
@@ -31,7 +32,7 @@ class Door(Protocol):
         """Write down that sound is about to leave; what it raises is answered instead."""
 
     def ended(self, recording: Recording, bytes_sent: int) -> None:
-        """Give back what was taken, and write down how much left."""
+        """Write down how much left."""
 
 
 class Delivery:
@@ -49,7 +50,7 @@ class Delivery:
         sound: OpenSound | None,
         size: int | None,
         *,
-        to_keep: bool = False,
+        to_keep: bool,
     ) -> None:
         self._door = door
         self._recording = recording
@@ -97,3 +98,51 @@ class Delivery:
                 self._sound.close()
             finally:
                 self._door.ended(self._recording, bytes_sent)
+
+
+def open_delivery(  # noqa: PLR0913  # what both doors have
+    door: Door,
+    sound: Sound,
+    streams: Streams,
+    taker: str,
+    recording: Recording,
+    spec: AudioSpec,
+    *,
+    head: bool,
+    to_keep: bool = False,
+) -> Delivery:
+    """An answer, ready to be sent.
+
+    Args:
+        door: Why it may be heard.
+        sound: Makes what is served.
+        streams: The places of this door.
+        taker: Who takes one: a user, or a lease.
+        recording: As it was found for whoever asks.
+        spec: Format and channels.
+        head: No sound is wanted.
+        to_keep: It is a file to keep.
+
+    Raises:
+        NotReady, Unplayable, RecordingDeleted, Unavailable: as ``Sound.open``.
+        Unavailable: Too many are sent already.
+    """
+    if head:
+        size = sound.known_size(recording, spec)
+        etag = sound.etag(recording, spec)
+        return Delivery(door, recording, spec, etag, None, size, to_keep=to_keep)
+    give_back = streams.take(taker)
+    try:
+        opened = sound.open(recording, spec)
+    except BaseException:
+        give_back()
+        raise
+
+    def close() -> None:
+        try:
+            opened.close()
+        finally:
+            give_back()
+
+    held = OpenSound(opened.file, opened.etag, close)
+    return Delivery(door, recording, spec, held.etag, held, held.file.size, to_keep=to_keep)

@@ -268,7 +268,7 @@ def _listener(held: OpenLease) -> Listener:
 
     label = held.lease.label
     detail = {"lease": held.lease.name, "label": label}
-    return Listener(held.principal, require_open, "lease", label, detail)
+    return Listener(held.principal, require_open, held.lease.name, "lease", label, detail)
 
 
 def _open(

@@ -9,7 +9,6 @@ Source: contract.md section 7, ui.md section 8.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,9 +26,10 @@ from callreel.errors import (
     NotFound,
     Unavailable,
 )
-from callreel.flows.delivery import Delivery
+from callreel.flows.delivery import Delivery, open_delivery
 from callreel.flows.sessions import SignedIn, require_open
 from callreel.flows.sound import Sound
+from callreel.flows.streams import Streams
 from callreel.model import (
     AudioSpec,
     CallId,
@@ -56,6 +56,8 @@ class Listener:
     """In whose name."""
     require_open: Callable[[Connection, UnixMillis], None]
     """Returns where they still may, raises where not; asked before every second of sound."""
+    taker: str
+    """Whose places for what is sent it takes: those of a user, or of one lease."""
     door: str = "player"
     """How the audit log calls it."""
     label: str | None = None
@@ -99,8 +101,8 @@ class Listening:
     Args:
         db: Where calls, sessions and what was heard are kept.
         sound: Makes what is served.
+        streams: The places for what is sent.
         clock: What time it is.
-        max_streams: How many pieces are sent at once.
         on_audit_failure: Told when the end of a download could not be written down.
     """
 
@@ -108,15 +110,15 @@ class Listening:
         self,
         db: Database,
         sound: Sound,
+        streams: Streams,
         clock: Clock,
         *,
-        max_streams: int = 256,
         on_audit_failure: Callable[[Exception], None],
     ) -> None:
         self._db = db
         self._sound = sound
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(max_streams)
+        self._streams = streams
         self._on_audit_failure = on_audit_failure
 
     def open(
@@ -199,20 +201,16 @@ class Listening:
         return self._opened(_Seat(self, listener, asked), recording, head=head)
 
     def _opened(self, seat: _Seat, recording: Recording, *, head: bool) -> Delivery:
-        spec, to_keep = seat.asked.spec, seat.asked.sitting is None
-        if head:
-            size = self._sound.known_size(recording, spec)
-            etag = self._sound.etag(recording, spec)
-            return Delivery(seat, recording, spec, etag, None, size, to_keep=to_keep)
-        if not self._slots.acquire(blocking=False):
-            raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
-        try:
-            sound = self._sound.open(recording, spec)
-        except BaseException:
-            self._slots.release()
-            raise
-        size = sound.file.size
-        return Delivery(seat, recording, spec, sound.etag, sound, size, to_keep=to_keep)
+        return open_delivery(
+            seat,
+            self._sound,
+            self._streams,
+            seat.listener.taker,
+            recording,
+            seat.asked.spec,
+            head=head,
+            to_keep=seat.asked.sitting is None,
+        )
 
     def servable(self, principal: Principal, call_id: CallId) -> Recording:
         """The recording of a call, where it can be played now.
@@ -292,8 +290,7 @@ class Listening:
             raise BadRequest("sitting: it belongs to another player.")
 
     def record_end(self, seat: _Seat, recording: Recording, bytes_sent: int) -> None:
-        """Give the slot back; of a file, write down how much was sent."""
-        self._slots.release()
+        """Of a file, write down how much was sent."""
         if seat.asked.sitting is None:
             try:
                 with self._db.write() as conn:
@@ -349,7 +346,10 @@ class Listening:
 
 
 def _listener(signed_in: SignedIn) -> Listener:
-    return Listener(signed_in.principal, lambda conn, now: require_open(conn, signed_in, now))
+    def may(conn: Connection, now: UnixMillis) -> None:
+        require_open(conn, signed_in, now)
+
+    return Listener(signed_in.principal, may, signed_in.principal.web_user_id)
 
 
 def _is_shut(require_open: Callable[[], None]) -> bool:

@@ -168,7 +168,7 @@ def _basic(value: str) -> tuple[str, str]:
 
 
 def address_of(request: Request) -> str | None:
-    """Where a request came from, as the socket says; headers are not believed."""
+    """Where a request came from: as the socket says, or a proxy of ``server.trusted_proxies``."""
     return request.client.host if request.client else None
 
 

@@ -101,21 +101,21 @@ def serving(folder: Path) -> Iterator[LiveServer]:
     data_dir, incoming, log = folder / "data", folder / "incoming", folder / "server.log"
     sounds = _incoming(incoming)
     data = ("--data", str(data_dir))
-    _must(run_callreel("init", *data))
-    _must(
+    must(run_callreel("init", *data))
+    must(
         run_callreel(
             "user", "add", USERNAME, "--role", "integrator", "--password-stdin", *data,
             text_in=PASSWORD + "\n",
         )
     )  # fmt: skip
-    shown = _must(run_callreel("key", "add", USERNAME, *data))
-    _must(
+    shown = must(run_callreel("key", "add", USERNAME, *data))
+    must(
         run_callreel(
             "import", "folder", str(incoming), "--datasource", DATASOURCE,
             "--voicelocation", VOICELOCATION, "--stable-for", "0", "--quiet-for", "0", *data,
         )
     )  # fmt: skip
-    web_port, echo_port = _free_ports(2)
+    web_port, echo_port = free_ports(2)
     with ExitStack() as stack:
         web = stack.enter_context(tapping(web_port))
         echo = stack.enter_context(tapping(echo_port))
@@ -156,13 +156,15 @@ def _incoming(folder: Path) -> dict[str, np.ndarray]:
     return sounds
 
 
-def _must(done: subprocess.CompletedProcess[str]) -> str:
+def must(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command said that must have gone well."""
     if done.returncode:
         raise AssertionError(f"{done.args[3:]}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
     with ExitStack() as stack:
         held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in held]

@@ -41,6 +41,7 @@ from callreel.flows.reports import Reports
 from callreel.flows.schedules import Schedules
 from callreel.flows.sessions import Sessions
 from callreel.flows.sites import Sites
+from callreel.flows.streams import Streams
 from callreel.flows.ticket import Tickets
 from callreel.flows.views import SavedViews
 from callreel.flows.visitors import Visitors
@@ -112,7 +113,9 @@ def web_parts(house: House) -> WebParts:
         return house.now
 
     verifier = Verifier(DatabaseUsers(house.db))
-    listening = Listening(house.db, house.sound, clock, on_audit_failure=house.lost.append)
+    listening = Listening(
+        house.db, house.sound, Streams(8, 2), clock, on_audit_failure=house.lost.append
+    )
     pages = PageParts(
         sessions=Sessions(house.db, verifier, clock),
         visitors=Visitors(house.db),

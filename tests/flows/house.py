@@ -31,6 +31,7 @@ from callreel.flows.prove import Prover
 from callreel.flows.settling import Settling
 from callreel.flows.signal import Signals
 from callreel.flows.sound import Sound
+from callreel.flows.streams import Streams
 from callreel.model import (
     AudioSpec,
     Principal,
@@ -179,9 +180,9 @@ def open_house(tmp_path: Path, database_url: str | None = None) -> Iterator[Hous
             db,
             keys,
             sound,
+            Streams(2, 2),
             clock,
             voicelocations=own,
-            max_streams=2,
             on_audit_failure=lost.append,
         )
 

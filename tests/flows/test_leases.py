@@ -25,9 +25,12 @@ from callreel.errors import (
     RecordingDeleted,
     TicketExpired,
     TicketUsed,
+    Unavailable,
 )
-from callreel.flows.lease import SEEN_EVERY_MS, SHORTEST_MS, BegunLease, Leases
+from callreel.flows.delivery import Delivery
+from callreel.flows.lease import SEEN_EVERY_MS, SHORTEST_MS, BegunLease, Leases, OpenLease
 from callreel.flows.listen import Listening
+from callreel.flows.streams import Streams
 from callreel.flows.ticket import LIFETIME_MS, TicketOrder, Tickets
 from callreel.flows.tidy import TICKETS_MS, Tidy
 from callreel.model import Principal, RecordingId, Role, Scope, Span, SpanSource, UnixMillis
@@ -55,7 +58,9 @@ class Linked:
             return house.now
 
         self.tickets = Tickets(house.db, house.sound, clock, "https://calls.example")
-        self.listening = Listening(house.db, house.sound, clock, on_audit_failure=self.lost.append)
+        self.listening = Listening(
+            house.db, house.sound, Streams(8, 2), clock, on_audit_failure=self.lost.append
+        )
         self.leases = Leases(house.db, house.sound, self.listening, clock)
 
     def ticket(self, order: TicketOrder = ORDER) -> str:
@@ -144,6 +149,25 @@ def test_a_link_opens_a_player_and_all_of_it_is_written_down(linked_on_each: Lin
     assert started.detail["lease"] == begun.name
     with linked.house.db.read() as conn:
         assert playbacks.of_recording(conn, linked.recording) == (("Ann of Brightwater", 1),)
+
+
+def test_each_lease_has_its_own_places(linked: Linked) -> None:
+    """A hundred people with links of one program do not take them from each other."""
+    first, second = (linked.leases.find(linked.lease()) for _ in range(2))
+
+    def listen(held: OpenLease) -> Delivery:
+        """Ask for sound, and read nothing of it."""
+        return linked.leases.open(
+            held, held.recording.mask_revision, SITTING, head=False, address="192.0.2.7"
+        )
+
+    open_now = [listen(first), listen(first)]
+    with pytest.raises(Unavailable, match="sent to you already"):
+        listen(first)
+    open_now.append(listen(second))
+    for delivery in open_now:
+        delivery.close()
+    listen(first).close()
 
 
 def test_neither_ticket_nor_lease_is_stored_as_it_is(linked: Linked) -> None:

@@ -39,15 +39,25 @@ PICTURES = Path(__file__).parents[2] / "build" / "pages"
 
 @pytest.fixture(scope="session")
 def quiet_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """For tests that change nothing that another looks at."""
+    """Where no call comes in, so that a test may count."""
     with open_town(tmp_path_factory.mktemp("town")) as town:
+        town.is_quiet = True
+        yield town
+
+
+@pytest.fixture(scope="session")
+def growing_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Where calls come in: those of other tests, too."""
+    with open_town(tmp_path_factory.mktemp("growing")) as town:
         yield town
 
 
 @pytest.fixture
-def town(quiet_town: Town) -> Town:
-    """The town."""
-    return quiet_town
+def town(request: pytest.FixtureRequest) -> Town:
+    """The quiet one, or that of a test that is marked ``grows``."""
+    grows = request.node.get_closest_marker("grows") is not None
+    found: Town = request.getfixturevalue("growing_town" if grows else "quiet_town")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -123,6 +123,7 @@ def test_the_login_and_the_dock_can_be_read(window: OpenWindow, town: Town, sche
     [{"width": 320, "height": 640}, {"width": 720, "height": 440}],
     ids=["phone", "zoom"],
 )
+@pytest.mark.grows
 @pytest.mark.usefixtures("hostile_calls")
 def test_a_narrow_window_scrolls_one_way(
     window: OpenWindow, town: Town, path: str, viewport: dict[str, int]
@@ -139,12 +140,12 @@ def test_a_narrow_window_scrolls_one_way(
 
 
 @pytest.fixture(scope="module")
-def hostile_calls(quiet_town: Town) -> list[str]:
+def hostile_calls(growing_town: Town) -> list[str]:
     """Calls, people, places, notes and files whose every text is somebody's trick."""
     found = []
     for number, text in enumerate(HOSTILE):
         found.append(
-            quiet_town.import_call(
+            growing_town.import_call(
                 f"hostile-{number}",
                 started_at=UnixMillis(system_clock() - 5_000_000 - number * 1000),
                 from_number=text,
@@ -155,10 +156,10 @@ def hostile_calls(quiet_town: Town) -> list[str]:
                 linked_id=text,
                 unique_id=text,
                 voicefilename=text if number % 3 == 0 else None,
-                audio=SoundFile(quiet_town.folder, "short-2.wav") if number % 3 == 0 else None,
+                audio=SoundFile(growing_town.folder, "short-2.wav") if number % 3 == 0 else None,
             )
         )
-    with quiet_town.serving.base.db.write() as conn:
+    with growing_town.serving.base.db.write() as conn:
         for number, text in enumerate(HOSTILE):
             group = directory.ensure_group(conn, "1", text)
             directory.set_user(conn, "1", text, name=text, group_id=group)
@@ -175,6 +176,7 @@ def hostile_calls(quiet_town: Town) -> list[str]:
     return [str(each) for each in found]
 
 
+@pytest.mark.grows
 def test_no_name_is_alive_on_any_page(
     window: OpenWindow, town: Town, watched: Watched, hostile_calls: list[str]
 ) -> None:

@@ -58,6 +58,7 @@ def leg(town: Town) -> Iterator[dict[str, object]]:
         assert ask(town, "admin", gone)[0] == 200
 
 
+@pytest.mark.grows
 def test_a_call_is_shown_while_it_goes_on(
     window: OpenWindow, town: Town, leg: dict[str, object]
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_list_lives_also_where_a_script_comes_late(
     assert len([url for url in asked if "/calls/live/" in url]) == 1
 
 
+@pytest.mark.grows
 def test_a_list_that_stood_still_is_true_again_when_it_lives(
     window: OpenWindow, town: Town, leg: dict[str, object]
 ) -> None:

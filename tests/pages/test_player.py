@@ -238,6 +238,7 @@ def test_sign_out_in_another_window_silences_this_one(
     assert sound(page)["src"] is None
 
 
+@pytest.mark.grows
 def test_a_mask_that_comes_while_it_plays_is_heard_as_one(
     window: OpenWindow, town: Town, watched: Watched
 ) -> None:

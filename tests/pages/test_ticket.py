@@ -304,6 +304,7 @@ def test_what_ends_a_lease_silences_its_player(
             users.enable(conn, "marcus")
 
 
+@pytest.mark.grows
 def test_a_mask_that_comes_while_it_plays_is_heard_as_one(window: OpenWindow, town: Town) -> None:
     """The player goes on where it was, without a new link."""
     town.import_call(

@@ -59,6 +59,10 @@ def test_all_faults_are_shown_at_once_and_name_their_key(tmp_path: Path) -> None
         ({"tls_cert": "/dev/null"}, "both or neither"),
         ({"tls_cert": "/nowhere", "tls_key": "/dev/null"}, "cannot read /nowhere"),
         ({"max_streams": 0}, "1 or more"),
+        *(
+            ({"trusted_proxies": f"10.0.0.1,{proxy}"}, "server.trusted_proxies")
+            for proxy in ("*", "proxy.example", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1/8")
+        ),
         ({"ongoing_hours": 0}, "server.ongoing_hours: more than 0"),
         ({"ongoing_hours": 168.5}, "at most 168"),
         ({"ongoing_hours": "nan"}, "server.ongoing_hours: more than 0"),
