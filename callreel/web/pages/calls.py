@@ -117,6 +117,9 @@ class ListPages:
             yield "retry: 1000\n\n"
             while not await request.is_disconnected():
                 came = await seat.next(KEEP_ALIVE_S)
+                if self._view(request, visitor).filter != view.filter:
+                    # A day is over: "today" is another. The window comes back and asks for it.
+                    return
                 if came is None:
                     yield ": still here\n\n"
                     continue

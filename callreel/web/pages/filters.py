@@ -59,6 +59,8 @@ class View:
     order: Order
     columns: tuple[str, ...]
     cursor: str | None
+    now: UnixMillis
+    """When it was asked for."""
     period: Period | None = None
     period_text: str | None = None
     """As ``parse_period`` reads it."""
@@ -107,7 +109,9 @@ class View:
     @property
     def is_live(self) -> bool:
         """Whether calls that come in now belong on top of it."""
-        return self.order is Order.NEWEST and self.cursor is None
+        is_past = self.period is not None and self.period.until <= self.now
+        on_top = self.order is Order.NEWEST and self.cursor is None
+        return on_top and not is_past and self.filter.during is None
 
     def without(self, name: str, value: str) -> str:
         """The query string without one filter."""
@@ -153,6 +157,7 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
         order,
         _columns(values, order),
         values.get("before"),
+        now,
         period,
         _period_text(values),
         terms,

@@ -159,3 +159,20 @@ def test_an_address_means_the_same_in_every_time_zone(query: str) -> None:
     assert read_view(query, NOW, elsewhere).filter != mine.filter
     with pytest.raises(BadRequest, match="zone"):
         read(f"{query}&zone=Nowhere")
+
+
+@pytest.mark.parametrize(
+    ("query", "is_live"),
+    [
+        ("", True),
+        ("since=today", True),
+        ("since=yesterday", False),
+        ("from=2026-10-01&to=2026-10-02", False),
+        ("from=2026-10-01", True),
+        ("sort=oldest", False),
+        ("during=1795451316129", False),
+    ],
+)
+def test_what_is_over_does_not_live(query: str, *, is_live: bool) -> None:
+    """Nothing comes in on top of a day that is past, and the page must not say so."""
+    assert read(query).is_live == is_live
