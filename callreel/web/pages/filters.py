@@ -136,6 +136,9 @@ def read_view(query: str, now: UnixMillis, words: Words) -> View:
     if any(name in values for name in ("from", "time", "weekday")):
         # Days and hours begin where they were asked for, whoever opens the address.
         values["zone"] = zone.key
+    elif zone == words.zone:
+        # It came along with a period that is another now.
+        values.pop("zone", None)
     wanted, period = _period(values, now, zone)
     terms = tuple(_terms(values.get("q", "")))
     wanted = replace(

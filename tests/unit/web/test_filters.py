@@ -176,3 +176,16 @@ def test_an_address_means_the_same_in_every_time_zone(query: str) -> None:
 def test_what_is_over_does_not_live(query: str, *, is_live: bool) -> None:
     """Nothing comes in on top of a day that is past, and the page must not say so."""
     assert read(query).is_live == is_live
+
+
+@pytest.mark.parametrize(
+    ("query", "clean"),
+    [
+        ("since=30d&zone=Europe/London", "since=30d"),
+        ("since=30d&zone=Asia/Kolkata", "since=30d&zone=Asia%2FKolkata"),
+        ("from=2026-11-01", "from=2026-11-01&zone=Europe%2FLondon"),
+    ],
+)
+def test_an_address_names_a_zone_where_it_must(query: str, clean: str) -> None:
+    """Not the reader's own over a period that has a name."""
+    assert read(query).query() == clean
