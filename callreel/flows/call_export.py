@@ -22,6 +22,7 @@ from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order, Parameters
 from callreel.model import Span, UnixMillis
 from callreel.periods import local, parse_period, words
+from callreel.zones import zone_named
 
 PAGE = 1000
 FORMATS = ("csv", "csv-spreadsheet", "xlsx")
@@ -236,19 +237,5 @@ def _read(parameters: Parameters) -> _Asked:
         period,
         str(chosen),
         Sorting(str(sort)),
-        zone_of(parameters.get("zone")),
+        zone_named(parameters.get("zone", "UTC")),
     )
-
-
-def zone_of(name: object) -> ZoneInfo:
-    """A time zone by its name; UTC for None.
-
-    Raises:
-        BadRequest: There is none of this name.
-    """
-    if name is None:
-        return ZoneInfo("UTC")
-    try:
-        return ZoneInfo(str(name))
-    except (ValueError, OSError, KeyError):
-        raise BadRequest(f"zone: {str(name)[:60]!r} is not one such as Europe/London.") from None

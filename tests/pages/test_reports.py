@@ -235,7 +235,7 @@ def test_preferences_change_pages(window: OpenWindow) -> None:
     page.get_by_label("Keys without Ctrl").check()
     page.get_by_label("Time zone").fill("Nowhere/Else")
     page.get_by_role("button", name="Save").click()
-    assert "timezone: not a name" in page.locator("main").inner_text()
+    assert "timezone: 'Nowhere/Else' is not" in page.locator("main").inner_text()
     page.go_back()
     page.get_by_label("Time zone").fill("")
     page.get_by_label("Colours").select_option("auto")
