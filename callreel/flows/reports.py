@@ -41,6 +41,7 @@ from callreel.zones import zone_named, zone_names
 LIMIT_S = 60.0
 """Where nobody says otherwise. Source: threats.md T36."""
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
+PERIOD = to_translate("Period")
 DEFAULT_TARGET_S, MAX_TARGET_S = 20, 3600
 
 KINDS: tuple[Kind, ...] = (
@@ -184,11 +185,12 @@ class Reports:
                 self._question(conn, kind, scope_for(principal, kind.action), asked), say=say
             )
             content = kind.make(conn, question)
+        period = content.period or question.period
         rows = require_rows(content.rows)
         total = content.total if rows else None
         table = Table(
             title=kind.title,
-            facts=question.facts,
+            facts=((PERIOD, period.words), *question.facts),
             columns=content.columns,
             rows=tuple(row.cells for row in rows),
             total=None if total is None else total.cells,
@@ -196,7 +198,7 @@ class Reports:
         return Report(
             kind=kind.slug,
             title=kind.title,
-            period=question.period,
+            period=period,
             zone=question.zone,
             table=table,
             links=tuple(row.links for row in rows),
@@ -227,7 +229,6 @@ class Reports:
             filters.append(worded("direction %(name)s", name=DIRECTIONS[direction]))
         wanted = CallFilter(direction=direction)
         facts = (
-            (to_translate("Period"), period.words),
             (to_translate("Scope"), named.words(conn, scope)),
             (to_translate("Filters"), joined(filters) if filters else to_translate("none")),
         )
