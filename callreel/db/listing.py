@@ -46,6 +46,9 @@ class ViewedCall:
     notes: int
     linked_id: str | None
     unique_id: str | None
+    recording_s: float | None = None
+    """Length of the recording, which legs of one conversation may share; None where there is none,
+    or nobody could read it."""
     deleted_at: UnixMillis | None = None
     """When retention deleted the recording; None where it is kept."""
 
@@ -163,6 +166,7 @@ def _viewed(conn: Connection, scope: Scope, rows: Sequence[RowMapping]) -> tuple
             notes=noted.get(m["id"], 0),
             linked_id=m["linked_id"],
             unique_id=m["unique_id"],
+            recording_s=None if m["frames"] is None else m["frames"] / m["rate_hz"],
             deleted_at=None if m["deleted_at"] is None else UnixMillis(m["deleted_at"]),
         )
         for call, m in zip(calls_of_rows(conn, rows), rows, strict=True)

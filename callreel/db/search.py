@@ -101,7 +101,9 @@ def page_of(
             last = select(column).where(c.id == call_id).scalar_subquery()
         beyond = column < last if falling else column > last
         after = c.id < call_id if falling else c.id > call_id
-        query = query.where(or_(beyond, and_(column == last, after)))
+        # The first says nothing that the second does not, but leads straight to the place.
+        bound = column <= last if falling else column >= last
+        query = query.where(bound, or_(beyond, and_(column == last, after)))
     ends = (column.desc(), c.id.desc()) if falling else (column, c.id)
     rows = conn.execute(query.order_by(*ends).limit(limit + 1)).mappings().all()
     if len(rows) <= limit:

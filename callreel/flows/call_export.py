@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from callreel.access.policy import Action, scope_for
-from callreel.db import directory, search
+from callreel.db import directory, listing, search
 from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
+from callreel.db.search import Order as Sorting
 from callreel.documents.cells import Cell
 from callreel.documents.tables import Column, Table, write_csv, write_xlsx
 from callreel.errors import BadRequest
 from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order, Parameters
-from callreel.model import Call, Span, UnixMillis
+from callreel.model import Span, UnixMillis
 from callreel.periods import local, parse_period, words
+from callreel.zones import zone_named
 
 PAGE = 1000
 FORMATS = ("csv", "csv-spreadsheet", "xlsx")
@@ -28,20 +30,35 @@ FORMATS = ("csv", "csv-spreadsheet", "xlsx")
 COLUMNS = (
     Column("id", "Call", "text"),
     Column("started_at", "Started", "instant"),
-    Column("duration_s", "Duration", "seconds"),
+    Column("duration_s", "Length", "seconds"),
+    Column("rang_s", "Rang", "seconds"),
+    Column("talk_s", "Talk", "seconds"),
     Column("direction", "Direction", "text"),
+    Column("outcome", "Outcome", "text"),
     Column("from", "From", "text"),
     Column("to", "To", "text"),
+    Column("caller_name", "Caller's name", "text"),
     Column("extension", "Extension", "text"),
+    Column("agent_name", "Agent", "text"),
+    Column("group_name", "Group", "text"),
+    Column("site_name", "Site", "text"),
     Column("channel", "Channel", "text"),
     Column("datasource", "Datasource", "text"),
     Column("recording_id", "Recording", "text"),
+    Column("recording_s", "Recording's length", "seconds"),
     Column("voicelocation", "Voicelocation", "text"),
     Column("voicefilename", "File", "text"),
     Column("masked_spans", "Masked spans", "count"),
     Column("masked_s", "Masked", "seconds"),
 )
-_KEYS = frozenset({"filter", "period", "format", "zone"})
+"""``docs/schedules.md`` says what each of them holds; a test compares the two."""
+_SORTED = {
+    Sorting.NEWEST: "newest first",
+    Sorting.OLDEST: "oldest first",
+    Sorting.LONGEST: "longest first",
+    Sorting.SHORTEST: "shortest first",
+}
+_KEYS = frozenset({"filter", "period", "format", "sort", "zone"})
 # To count by anything else, each call must be looked at; that costs what the export itself does.
 _COUNTED = frozenset({"since", "until", "ext", "direction", "datasource", "rec", "site_id"})
 
@@ -54,6 +71,7 @@ class _Asked:
     period: str | None
     """Words such as ``yesterday``; takes the place of the filter's instants."""
     format: str
+    sort: Sorting
     zone: ZoneInfo
 
 
@@ -61,7 +79,8 @@ class CallExport:
     """Makes files of calls; a ``making.Kind``.
 
     Parameters: ``filter`` (the fields of ``CallFilter``), ``period`` (see ``periods``), ``format``
-    (one of FORMATS) and ``zone`` (a name such as ``Europe/London``); all may be left out.
+    (one of FORMATS), ``sort`` (a value of ``db.search.Order``) and ``zone`` (a name such as
+    ``Europe/London``); all may be left out.
     """
 
     action = Action.SEE_CALLS
@@ -78,6 +97,7 @@ class CallExport:
         return {
             "filter": filter_parameters(asked.wanted),
             "format": asked.format,
+            "sort": asked.sort.value,
             "zone": asked.zone.key,
             **({} if asked.period is None else {"period": asked.period}),
         }
@@ -109,23 +129,21 @@ class CallExport:
             if filter_parameters(asked.wanted).keys() <= _COUNTED:
                 counted.total = search.count_calls(conn, scope, asked.wanted)
         facts = (("Scope", told), *_facts(asked))
-        return Table("Calls", facts, COLUMNS, self._rows(order, asked.wanted, counted), None)
+        return Table("Calls", facts, COLUMNS, self._rows(order, asked, counted), None)
 
-    def _rows(
-        self, order: Order, wanted: CallFilter, counted: _Counted
-    ) -> Iterator[tuple[Cell, ...]]:
+    def _rows(self, order: Order, asked: _Asked, counted: _Counted) -> Iterator[tuple[Cell, ...]]:
         cursor: str | None = None
         while True:
             order.heed(counted.rows, counted.total)
             scope = scope_for(order.principal(), self.action)
             with self._db.read() as conn:
-                page = search.search_calls(conn, scope, wanted, PAGE, cursor)
-            for call in page.items:
+                page = listing.page(conn, scope, asked.wanted, asked.sort, PAGE, cursor)
+            for viewed in page.items:
                 # A workbook takes rows slowly: a page is more than a second at times.
                 if counted.rows % 100 == 0:
                     order.heed(counted.rows, counted.total)
                 counted.rows += 1
-                yield _row(call)
+                yield _row(viewed)
             cursor = page.next
             if cursor is None:
                 return
@@ -139,23 +157,37 @@ class _Counted:
     total: int | None = None
 
 
-def _row(call: Call) -> tuple[Cell, ...]:
+def _row(viewed: listing.ViewedCall) -> tuple[Cell, ...]:
+    call = viewed.call
     return (
         call.id,
         call.started_at,
-        call.duration_s,
+        _rounded(viewed.call_s),
+        _rounded(viewed.rang_s),
+        _rounded(viewed.talk_s),
         call.direction.value,
+        viewed.disposition.value,
         call.from_number,
         call.to_number,
+        viewed.caller_name,
         call.extension,
+        viewed.agent_name,
+        viewed.group_name,
+        viewed.site_name,
         call.channel,
         call.datasource,
         call.recording_id,
+        _rounded(viewed.recording_s),
         call.voicelocation,
         call.voicefilename,
         len(call.masked_spans),
-        round(_masked_s(call.masked_spans, call.duration_s), 3),
+        _rounded(_masked_s(call.masked_spans, call.duration_s)),
     )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    """To the millisecond, as instants are."""
+    return None if seconds is None else round(seconds, 3)
 
 
 def _masked_s(spans: Iterable[Span], duration_s: float) -> float:
@@ -177,6 +209,7 @@ def _facts(asked: _Asked) -> Iterator[tuple[str, str]]:
             if at is not None:
                 yield name, local(at, zone).isoformat(" ", "seconds")
     yield "Filters", filter_words(wanted) or "none"
+    yield "Sorted", _SORTED[asked.sort]
 
 
 def _resolved(asked: _Asked, at: int) -> _Asked:
@@ -193,6 +226,9 @@ def _read(parameters: Parameters) -> _Asked:
     chosen = parameters.get("format", "csv")
     if chosen not in FORMATS:
         raise BadRequest(f"format: {chosen!r} is not one of {', '.join(FORMATS)}.")
+    sort = parameters.get("sort", Sorting.NEWEST.value)
+    if sort not in tuple(Sorting):
+        raise BadRequest(f"sort: {str(sort)[:40]!r} is not one of {', '.join(Sorting)}.")
     period = parameters.get("period")
     if period is not None and not isinstance(period, str):
         raise BadRequest("period: not a text.")
@@ -200,19 +236,6 @@ def _read(parameters: Parameters) -> _Asked:
         filter_of(parameters.get("filter", {})),
         period,
         str(chosen),
-        zone_of(parameters.get("zone")),
+        Sorting(str(sort)),
+        zone_named(parameters.get("zone", "UTC")),
     )
-
-
-def zone_of(name: object) -> ZoneInfo:
-    """A time zone by its name; UTC for None.
-
-    Raises:
-        BadRequest: There is none of this name.
-    """
-    if name is None:
-        return ZoneInfo("UTC")
-    try:
-        return ZoneInfo(str(name))
-    except (ValueError, OSError, KeyError):
-        raise BadRequest(f"zone: {str(name)[:60]!r} is not one such as Europe/London.") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
-from zoneinfo import ZoneInfo
 
 from callreel.db.call_filter import CallFilter
 from callreel.db.clock_times import ClockTime
@@ -12,6 +11,7 @@ from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
 from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import WEEKDAYS
+from callreel.zones import zone_named
 
 _Read = Callable[[object], object]
 
@@ -136,7 +136,7 @@ def _clock(value: object) -> ClockTime:
         raise TypeError
     if not (0 <= begin < end <= 1440 and weekday in {None, *range(7)}):
         raise ValueError
-    zone = ZoneInfo(value["zone"])
+    zone = zone_named(value["zone"])
     return ClockTime(
         zone, UnixMillis(value["since"]), UnixMillis(value["until"]), begin, end, weekday
     )

@@ -17,6 +17,7 @@ from callreel.flows.report_kinds import shape
 from callreel.flows.report_kinds.shape import Report
 from callreel.flows.reports import KINDS, Reports
 from callreel.periods import local
+from callreel.zones import zone_named
 
 FORMATS = ("csv", "csv-spreadsheet", "xlsx", "pdf")
 
@@ -47,6 +48,8 @@ class _ReportFile:
                 raise BadRequest(f"{name[:40]}: {self._kind.slug} does not ask for it; use {told}.")
             if not isinstance(value, str):
                 raise BadRequest(f"{name}: not a text.")
+        if "zone" in parameters:
+            zone_named(parameters["zone"])
         form = parameters.get("format", "pdf")
         if form not in FORMATS:
             raise BadRequest(f"format: {form!r} is not one of {', '.join(FORMATS)}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -36,10 +36,12 @@ from callreel.flows.report_kinds.shape import (
 from callreel.model import Clock, Direction, Principal, Scope
 from callreel.periods import parse_period
 from callreel.wording import joined, to_translate, worded
+from callreel.zones import zone_named, zone_names
 
 LIMIT_S = 60.0
 """Where nobody says otherwise. Source: threats.md T36."""
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
+PERIOD = to_translate("Period")
 DEFAULT_TARGET_S, MAX_TARGET_S = 20, 3600
 
 KINDS: tuple[Kind, ...] = (
@@ -183,11 +185,12 @@ class Reports:
                 self._question(conn, kind, scope_for(principal, kind.action), asked), say=say
             )
             content = kind.make(conn, question)
+        period = content.period or question.period
         rows = require_rows(content.rows)
         total = content.total if rows else None
         table = Table(
             title=kind.title,
-            facts=question.facts,
+            facts=((PERIOD, period.words), *question.facts),
             columns=content.columns,
             rows=tuple(row.cells for row in rows),
             total=None if total is None else total.cells,
@@ -195,7 +198,7 @@ class Reports:
         return Report(
             kind=kind.slug,
             title=kind.title,
-            period=question.period,
+            period=period,
             zone=question.zone,
             table=table,
             links=tuple(row.links for row in rows),
@@ -226,7 +229,6 @@ class Reports:
             filters.append(worded("direction %(name)s", name=DIRECTIONS[direction]))
         wanted = CallFilter(direction=direction)
         facts = (
-            (to_translate("Period"), period.words),
             (to_translate("Scope"), named.words(conn, scope)),
             (to_translate("Filters"), joined(filters) if filters else to_translate("none")),
         )
@@ -285,12 +287,11 @@ def _period_text(kind: Kind, asked: Mapping[str, str]) -> str:
 
 
 def _zone(asked: Mapping[str, str], of_sites: frozenset[str]) -> ZoneInfo:
-    common = next(iter(of_sites)) if len(of_sites) == 1 else "UTC"
-    name = asked.get("zone", common)
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadRequest(f"zone: {name[:40]!r} is not a time zone such as Europe/London.") from None
+    if "zone" in asked:
+        return zone_named(asked["zone"])
+    # A site may be older than the rule about its zone.
+    common = of_sites & zone_names() if len(of_sites) == 1 else ()
+    return ZoneInfo(next(iter(common), "UTC"))
 
 
 def _direction(text: str) -> Direction:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,7 @@ from callreel.errors import BadRequest, NotFound, TooManyRequests
 from callreel.flows.folders import checked_folder
 from callreel.flows.mail import checked_address
 from callreel.flows.making import Kind, require_scope
-from callreel.flows.timetable import When, checked_when, next_after
+from callreel.flows.timetable import Every, When, checked_when, next_after
 from callreel.model import Clock, Principal
 
 MAX_OF_USER = 50
@@ -38,12 +39,9 @@ class Delivery:
 
 
 def when_of(plan: Plan | Schedule) -> When:
-    """The timetable of a plan.
-
-    Raises:
-        BadRequest: It cannot be kept.
-    """
-    return checked_when(plan.every, plan.day, plan.minute, plan.zone)
+    """The timetable of a plan that was looked at before it was stored."""
+    # Not looked at again: a rule that is younger than a schedule must not take the list away.
+    return When(cast("Every", plan.every), plan.day, plan.minute, plan.zone)
 
 
 class Schedules:
@@ -156,7 +154,7 @@ class Schedules:
         name = plan.name.strip()
         if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
             raise BadRequest(f"name: 1 to {MAX_NAME_CHARS} characters, on one line.")
-        when_of(plan)
+        checked_when(plan.every, plan.day, plan.minute, plan.zone)
         kind = self._kinds.get(plan.kind)
         if kind is None:
             known = ", ".join(sorted(self._kinds))

@@ -6,7 +6,6 @@ Who reaches a site wholly may change it; who reaches a group of it sees its name
 from __future__ import annotations
 
 import hashlib
-import zoneinfo
 from dataclasses import asdict, replace
 
 from sqlalchemy import Connection
@@ -28,6 +27,7 @@ from callreel.flows.acts import (
     require_unchanged,
 )
 from callreel.model import Clock, Fill, Principal, Scope
+from callreel.zones import zone_named
 
 
 class Sites:
@@ -240,8 +240,7 @@ def _checked(wanted: Site) -> Site:
     Raises:
         BadRequest: One cannot.
     """
-    if wanted.timezone not in zoneinfo.available_timezones():
-        raise BadRequest(f"timezone: {wanted.timezone!r} is not a time zone such as Europe/London.")
+    zone_named(wanted.timezone, "timezone")
     if wanted.key_presses not in key_presses.POLICIES:
         raise BadRequest(f"key_presses: one of {', '.join(key_presses.POLICIES)}.")
     place = wanted.default_voicelocation

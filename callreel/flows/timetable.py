@@ -16,6 +16,7 @@ from callreel.errors import BadRequest
 from callreel.model import UnixMillis
 from callreel.periods import WEEKDAYS, instant_of, local
 from callreel.wording import Wording, worded
+from callreel.zones import zone_named
 
 Every = Literal["daily", "weekly", "monthly"]
 _DAY = timedelta(days=1)
@@ -52,10 +53,7 @@ def checked_when(every: str, day: int | None, minute: int, zone: str) -> When:
         raise BadRequest(f"day: a {every} schedule needs one from {first} to {last}.")
     if not 0 <= minute < _MINUTES:
         raise BadRequest("at: not a time of day such as 07:30.")
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, KeyError):
-        raise BadRequest(f"zone: {zone[:60]!r} is not one such as Europe/London.") from None
+    zone_named(zone)
     return When(cast("Every", every), day, minute, zone)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from callreel.db import preferences
 from callreel.db.database import Database
 from callreel.errors import BadRequest
 from callreel.model import Principal
+from callreel.zones import zone_named, zone_names
 
 THEMES = ("auto", "light", "dark")
 UTC = "UTC"
@@ -52,15 +54,14 @@ class Visitors:
         """
         with self._db.read() as conn:
             chosen = _read(preferences.of(conn, principal.web_user_id))
-            zone = chosen.timezone
-            if not zone:
+            zones: Sequence[str] = [chosen.timezone]
+            if chosen.timezone not in zone_names():
                 # Of several sites one zone would be wrong for some: then it is UTC for all.
                 scope = scope_for(principal, Action.SEE_CALLS)
                 zones = preferences.zones_of(conn, scope)
-                zone = zones[0] if len(zones) == 1 else UTC
-        return Preferences(
-            _zone(zone) or ZoneInfo(UTC), chosen.language, chosen.theme, chosen.single_keys
-        )
+        # A site may be older than the rule about its zone.
+        zone = zones[0] if len(zones) == 1 and zones[0] in zone_names() else UTC
+        return Preferences(ZoneInfo(zone), chosen.language, chosen.theme, chosen.single_keys)
 
     def chosen(self, principal: Principal) -> Chosen:
         """What somebody chose."""
@@ -75,8 +76,8 @@ class Visitors:
         """
         if chosen.theme not in THEMES:
             raise BadRequest(f"theme: must be one of {', '.join(THEMES)}.")
-        if chosen.timezone and _zone(chosen.timezone) is None:
-            raise BadRequest("timezone: not a name such as Europe/London.")
+        if chosen.timezone:
+            zone_named(chosen.timezone, "timezone")
         with self._db.write() as conn:
             preferences.put(conn, principal.web_user_id, json.dumps(asdict(chosen)))
 
@@ -84,10 +85,3 @@ class Visitors:
 def _read(text: str | None) -> Chosen:
     known = json.loads(text) if text else {}
     return Chosen(**{name: known[name] for name in Chosen.__slots__ if name in known})
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from callreel.errors import BadInput
+from callreel.errors import BadInput, BadRequest
 from callreel.flows.entry import SoundFile
 from callreel.model import Direction, Disposition, UnixMillis
+from callreel.zones import zone_named
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)")
 _NUMBER = re.compile(r"[+*#]?[\d*# ().-]+")
@@ -50,8 +50,8 @@ def read_timezone(name: str) -> tzinfo:
     if name.upper() == "UTC":
         return UTC
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return zone_named(name)
+    except BadRequest as error:
         raise BadInput(
             f"there is no time zone {name!r}; write a name like Europe/London"
         ) from error

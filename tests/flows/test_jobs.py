@@ -44,9 +44,9 @@ def office(database: Database, tmp_path: Path) -> Office:
     return Office(database, tmp_path / "jobs")
 
 
-def rows_of(text: str) -> list[list[str]]:
-    """Rows of CSV without the titles."""
-    return list(csv.reader(io.StringIO(text, newline="")))[1:]
+def rows_of(text: str) -> list[dict[str, str]]:
+    """Rows of CSV by their titles."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_an_export_holds_each_call_once_newest_first(office: Office) -> None:
@@ -55,7 +55,7 @@ def test_an_export_holds_each_call_once_newest_first(office: Office) -> None:
     job_id = office.ask(ann)
     assert [(w.job_id, w.state) for w in office.work()] == [(job_id, JobState.DONE)]
     rows = rows_of(office.text(ann, job_id))
-    assert [row[0] for row in rows] == [f"cs1{n:08}" for n in reversed(range(2500))]
+    assert [row["id"] for row in rows] == [f"cs1{n:08}" for n in reversed(range(2500))]
     job = office.jobs.one(ann, job_id)
     assert (job.done_count, job.total_count, job.told) == (2500, 2500, "2,500 rows.")
 
@@ -67,7 +67,7 @@ def test_an_export_is_the_list_that_was_filtered(office: Office) -> None:
     job_id = office.ask(ann, filter=filter_parameters(wanted))
     office.work()
     rows = rows_of(office.text(ann, job_id))
-    assert [row[0] for row in rows] == [
+    assert [row["id"] for row in rows] == [
         f"cs1{n:08}" for n in reversed(range(2500)) if n % 50 == 7 and n % 3 == 0
     ]
 
@@ -78,8 +78,8 @@ def test_an_export_for_spreadsheets_has_no_formula(office: Office) -> None:
     job_id = office.ask(ann, format="csv-spreadsheet", zone="Europe/London")
     office.work()
     rows = rows_of(office.text(ann, job_id))
-    assert {row[5] for row in rows} == {"'=1+1", "02079460000"}
-    assert all(row[4].startswith("'+44") for row in rows)
+    assert {row["To"] for row in rows} == {"'=1+1", "02079460000"}
+    assert all(row["From"].startswith("'+44") for row in rows)
 
 
 def test_an_export_as_a_workbook_says_what_it_is(office: Office) -> None:
@@ -93,6 +93,7 @@ def test_an_export_as_a_workbook_says_what_it_is(office: Office) -> None:
         ("Scope", "s1"),
         ("Period", "May 2026"),
         ("Filters", "extension: 2007"),
+        ("Sorted", "newest first"),
         ("Time zone", "UTC"),
     ]
     assert book["Calls"].max_row == 51
@@ -209,7 +210,10 @@ def test_somebody_who_sees_nothing_cannot_ask(office: Office) -> None:
         ("calls", {"colour": "csv"}, "colour"),
         ("calls", {"format": "pdf"}, "format"),
         ("calls", {"format": ["csv"]}, "format"),
+        ("calls", {"sort": "random"}, "sort"),
+        ("calls", {"sort": ["oldest"]}, "sort"),
         ("calls", {"zone": "Mars/Base"}, "zone"),
+        ("calls", {"zone": "localtime"}, "zone"),
         ("calls", {"zone": "../../etc/passwd"}, "zone"),
         ("calls", {"zone": ""}, "zone"),
         ("calls", {"period": "often"}, "period"),
@@ -301,6 +305,7 @@ def test_parameters_come_back_as_they_were_understood(office: Office) -> None:
     assert json.loads(json.dumps(job.parameters)) == {
         "filter": {"ext": "2007"},
         "format": "csv",
+        "sort": "newest",
         "zone": "UTC",
     }
 

@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from callreel.db import users
@@ -15,6 +16,7 @@ from callreel.errors import BadRequest, Forbidden
 from callreel.flows.report_files import FORMATS, report_kinds
 from callreel.flows.reports import KINDS, Reports
 from callreel.model import Role
+from tests.documents.pdf_text import pdf_pages
 from tests.flows.jobbing import Office
 from tests.flows.report_town import NOW, PERIOD, build, plain_calls
 
@@ -51,6 +53,33 @@ def test_a_report_comes_in_every_form(office: Office, form: str) -> None:
     found = office.jobs.file(ann, job_id, address=None)
     assert found.name.startswith("agents-")
     assert found.path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_year_on_year_says_in_each_file_which_years_it_counts(office: Office, form: str) -> None:
+    """Whatever period was asked for, it counts the whole of two years."""
+    ann = office.user()
+    job_id = office.ask(ann, "report-year-on-year", format=form, period="7d", zone="Europe/London")
+    (worked,) = office.work()
+    assert worked.state is JobState.DONE, worked.told
+    path = office.jobs.file(ann, job_id, address=None).path
+    if form == "xlsx":
+        about = openpyxl.load_workbook(path)["About"].iter_rows(values_only=True)
+        assert ("Period", YEARS) in list(about)
+    elif form == "pdf":
+        (page,) = pdf_pages(path.read_bytes())
+        assert YEARS.replace(" ", "") in page
+        assert "7days" not in page
+    else:
+        titles = path.read_text("utf-8-sig").splitlines()[0]
+        assert titles == TITLES[form]
+
+
+YEARS = "1 January 2025 to 31 December 2026"
+TITLES = {
+    "csv": "month,calls_2025,calls_2026,change",
+    "csv-spreadsheet": "Month,2025,2026,Change",
+}
 
 
 def test_who_listened_is_not_for_everybody(office: Office) -> None:

@@ -35,7 +35,7 @@ ADMINISTRATOR = principal(Role.ADMINISTRATOR)
 # What is compared with the calls behind the number itself: how many there are.
 COUNTED = {
     "inbound", "outbound", "internal", "other", "answered", "abandoned", "calls", "recorded",
-    "masked", "total", "last_year", "this_year", "lines", "started_at",
+    "masked", "total", "calls_2025", "calls_2026", "lines", "started_at",
 } | {f"h{hour:02}" for hour in range(24)}  # fmt: skip
 
 
@@ -256,8 +256,19 @@ def test_numbers_outside_are_counted_with_their_talk(database: Database, town: T
 def test_years_hold_the_calls_of_their_months(database: Database, town: Town) -> None:
     """All of them lie in October 2026."""
     rows = rows_of(made(database, "year-on-year", period="2026"))
-    assert [row["this_year"] for row in rows] == [0] * 9 + [len(town.calls)] + [0] * 2
-    assert {row["last_year"] for row in rows} == {0}
+    assert [row["calls_2026"] for row in rows] == [0] * 9 + [len(town.calls)] + [0] * 2
+    assert {row["calls_2025"] for row in rows} == {0}
+
+
+def test_years_say_the_period_that_they_count(database: Database, town: Town) -> None:
+    """Not the week that was asked for: the numbers and their links are about two years."""
+    assert town.calls
+    report = made(database, "year-on-year", period="7d")
+    assert report.period.words == "1 January 2025 to 31 December 2026"
+    assert report.table.facts[0] == ("Period", report.period.words)
+    every = [link for row in (*report.links, report.total_links) for link in row.values()]
+    assert min(link["since"] for link in every) == report.period.since
+    assert max(link["until"] for link in every) == report.period.until
 
 
 def test_masked_sound_is_counted_once_for_both_channels(database: Database, town: Town) -> None:

@@ -133,6 +133,7 @@ def test_what_is_not_yours_looks_as_what_is_not_there(
         ({"zone": "Nowhere/Town"}, "zone: 'Nowhere/Town' is not a time zone"),
         ({"zone": "../../etc/passwd"}, "zone: '../../etc/passwd' is not a time zone"),
         ({"zone": ""}, "zone: '' is not a time zone"),
+        ({"zone": "localtime"}, "zone: 'localtime' is not a time zone"),
         ({"dir": "up"}, "dir: must be one of inbound"),
         ({"agent": "201"}, "agent: 2 are called '201': "),
         ({"group": "Support"}, "group: 2 are called 'Support': "),

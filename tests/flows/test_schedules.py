@@ -344,6 +344,8 @@ def test_a_fault_in_one_schedule_leaves_the_others(
         ({"every": "hourly"}, "every"),
         ({"minute": 1440}, "at"),
         ({"zone": "Mars/Base"}, "zone"),
+        ({"zone": "localtime"}, "zone"),
+        ({"parameters": {"format": "csv", "zone": "Factory"}}, "zone"),
         ({"recipients": ("ann@example.org\r\nBcc: eve@evil.example",)}, "recipients"),
         ({"recipients": tuple(f"a{n}@example.org" for n in range(21))}, "recipients"),
         ({"recipients": ()}, "recipients"),

@@ -35,6 +35,8 @@ def empty_folder(town: Town) -> Path:
         ({"timezone": "Europe/Atlantis"}, "timezone"),
         ({"timezone": "../../etc/passwd"}, "timezone"),
         ({"timezone": ""}, "timezone"),
+        ({"timezone": "localtime"}, "timezone"),
+        ({"timezone": "Factory"}, "timezone"),
         ({"name": "  "}, "name"),
         ({"name": "a\nb"}, "name"),
         ({"pad_s": -1.0}, "pad_s"),

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zlib
+from datetime import UTC, datetime
 
 import httpx2
 import openpyxl
@@ -55,6 +56,21 @@ def test_every_report_has_a_page(window: OpenWindow, slug: str) -> None:
     keep_picture(page, f"report-{slug}")
     page.get_by_role("link", name="Schedule", exact=True).click()
     assert page.locator("select[name=kind]").input_value() == slug
+
+
+def test_year_on_year_tells_the_years_that_it_counts(town: Town) -> None:
+    """And not the week that was asked for, on the page as in its files."""
+    year = datetime.now(UTC).year
+    years = f"1 January {year - 1} to 31 December {year}"
+    with entered(town) as browser:
+        page = browser.get("/reports/year-on-year?period=7d").text
+        assert f"Period: {years}" in re.sub(r"<[^>]+>|\s+", " ", page).replace("  ", " ")
+        assert "the last 7 days" not in page
+        lines = browser.get("/reports/year-on-year?period=7d&format=csv").text.splitlines()
+        assert lines[0] == f"month,calls_{year - 1},calls_{year},change"
+        german = browser.get("/reports/year-on-year", headers={"Accept-Language": "de"}).text
+        assert f"1. Jan. {year - 1}" in german
+        assert f"31. Dez. {year}" in german
 
 
 @pytest.mark.parametrize("slug", ["call-analysis", "agents", "groups", "top-numbers", "abandoned"])
@@ -235,7 +251,7 @@ def test_preferences_change_pages(window: OpenWindow) -> None:
     page.get_by_label("Keys without Ctrl").check()
     page.get_by_label("Time zone").fill("Nowhere/Else")
     page.get_by_role("button", name="Save").click()
-    assert "timezone: not a name" in page.locator("main").inner_text()
+    assert "timezone: 'Nowhere/Else' is not" in page.locator("main").inner_text()
     page.go_back()
     page.get_by_label("Time zone").fill("")
     page.get_by_label("Colours").select_option("auto")

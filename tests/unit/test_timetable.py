@@ -131,6 +131,7 @@ def test_there_is_one_run_for_each_day(minute: int, zone: str, start: int) -> No
         ("daily", None, 1440, "UTC", "at"),
         ("daily", None, -1, "UTC", "at"),
         ("daily", None, 0, "Mars/Base", "zone"),
+        ("daily", None, 0, "Factory", "zone"),
         ("daily", None, 0, "", "zone"),
         ("daily", None, 0, "../UTC", "zone"),
     ],

@@ -60,7 +60,7 @@ class Question:
     chosen: Chosen
     now: UnixMillis
     facts: tuple[tuple[str, str], ...]
-    """Period, scope and filters in words."""
+    """Scope and filters in words."""
     base: Link
     """What every link of it holds."""
     limit: int
@@ -91,6 +91,8 @@ class Content:
     """The main number, in words."""
     chart: str | None
     """SVG; None where there is nothing to draw."""
+    period: Period | None = None
+    """What was counted, where that is another period than was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Report:
     kind: str
     title: str
     period: Period
+    """What was counted."""
     zone: ZoneInfo
     table: Table
     """Its rows are a tuple and may be read again and again."""

@@ -31,7 +31,7 @@ from callreel.flows.report_kinds.shape import (
     talk_in_all,
 )
 from callreel.model import Direction, Disposition, UnixMillis
-from callreel.periods import MONTHS, WEEKDAYS, local, start_of_day
+from callreel.periods import MONTHS, WEEKDAYS, Period, local, start_of_day, words
 from callreel.wording import counted, to_translate, worded
 
 _IN, _OUT, _INTERNAL = Direction.INBOUND, Direction.OUTBOUND, Direction.INTERNAL
@@ -282,17 +282,18 @@ def year_on_year(conn: Connection, asked: Question) -> Content:
         found[day.year, day.month] += each.calls
     columns = (
         Column("month", "Month", "text"),
-        Column("last_year", str(year - 1), "count"),
-        Column("this_year", str(year), "count"),
+        # A file for programs has nothing else that says which years it counts.
+        Column(_key(year - 1), str(year - 1), "count"),
+        Column(_key(year), str(year), "count"),
         Column("change", "Change", "share"),
     )
     stretches = [linked(asked.base, since=since, until=until) for since, until in pairwise(edges)]
     rows = [
-        _years(name, found[year - 1, month], found[year, month],
+        _years(year, name, (found[year - 1, month], found[year, month]),
                (stretches[month - 1], stretches[month + 11]))
         for month, name in enumerate(MONTHS, 1)
     ]  # fmt: skip
-    sums = [sum(found[each, month] for month in range(1, 13)) for each in (year - 1, year)]
+    before, now = (sum(found[each, month] for month in range(1, 13)) for each in (year - 1, year))
     whole = (
         linked(asked.base, since=edges[0], until=edges[12]),
         linked(asked.base, since=edges[12], until=edges[24]),
@@ -304,12 +305,12 @@ def year_on_year(conn: Connection, asked: Question) -> Content:
     return Content(
         columns,
         rows if found else [],
-        _years(TOTAL, sums[0], sums[1], whole),
+        _years(year, TOTAL, (before, now), whole),
         worded(
             "%(calls)s in %(year)s, %(before)s in %(last_year)s",
-            calls=calls_in_all(sums[1]),
+            calls=calls_in_all(now),
             year=str(year),
-            before=sums[0],
+            before=before,
             last_year=str(year - 1),
         ),
         charts.lines(
@@ -317,12 +318,18 @@ def year_on_year(conn: Connection, asked: Question) -> Content:
             [asked.say(name)[:3] for name in MONTHS],
             series,
         ),
+        Period(edges[0], edges[-1], words(edges[0], edges[-1], asked.zone)),
     )
 
 
-def _years(name: str, last: int, this: int, links: tuple[Link, Link]) -> Row:
-    change = share(this - last, last)
-    return Row((name, last, this, change), {"last_year": links[0], "this_year": links[1]})
+def _key(year: int) -> str:
+    return f"calls_{year}"
+
+
+def _years(year: int, name: str, calls: tuple[int, int], links: tuple[Link, Link]) -> Row:
+    """A line about two years, ``year`` and the one before it."""
+    change = share(calls[1] - calls[0], calls[0])
+    return Row((name, *calls, change), {_key(year - 1): links[0], _key(year): links[1]})
 
 
 def _clock(minutes: int) -> str:

@@ -14,6 +14,7 @@ from callreel.flows.jobs import JobFile, Jobs
 from callreel.model import Clock
 from callreel.web.pages.filters import View, read_view
 from callreel.web.pages.page import Pages, Visitor, form, is_partial
+from callreel.web.pages.words import Words
 from callreel.web.session import address_of
 
 _CHUNK_BYTES = 1 << 18
@@ -35,7 +36,7 @@ class FilePages:
             self._jobs.submit,
             visitor.signed_in.principal,
             "calls",
-            export_of(view, fields.get("format", ""), visitor),
+            export_of(view, fields.get("format", ""), visitor.words),
             address=address_of(request),
         )
         return RedirectResponse(f"/jobs/{job.id}", 303)
@@ -77,12 +78,16 @@ class FilePages:
         )
 
 
-def export_of(view: View, chosen: str, visitor: Visitor) -> dict[str, object]:
-    """The parameters of the job that exports a view; its period stays relative where it is."""
+def export_of(view: View, chosen: str, words: Words) -> dict[str, object]:
+    """The parameters of the job that exports a view; its period stays relative where it is.
+
+    Days begin where those of the view do, or the file were another list.
+    """
     parameters: dict[str, object] = {
         "filter": filter_parameters(replace(view.filter, since=None, until=None)),
         "format": chosen,
-        "zone": visitor.words.zone.key,
+        "sort": view.order.value,
+        "zone": view.values.get("zone", words.zone.key),
     }
     if view.period_text is not None:
         parameters["period"] = view.period_text

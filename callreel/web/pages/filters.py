@@ -22,6 +22,7 @@ from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import Period, parse_period
 from callreel.web.pages.words import Words
 from callreel.web.query import require_short
+from callreel.zones import zone_named
 
 NAMES = (
     "q", "since", "from", "to", "dir", "state", "site", "grp", "agent", "ext", "min", "max",
@@ -260,11 +261,7 @@ def _known(name: str, text: str, known: Mapping[str, T]) -> T:
 
 
 def _zone(values: Mapping[str, str], words: Words) -> ZoneInfo:
-    name = values.get("zone", words.zone.key)
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise BadRequest(f"zone: {name[:40]!r} is no time zone such as Europe/London.") from None
+    return zone_named(values["zone"]) if "zone" in values else words.zone
 
 
 def _clock(values: Mapping[str, str], period: Period | None, zone: ZoneInfo) -> ClockTime | None:

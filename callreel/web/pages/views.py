@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,8 +13,7 @@ from callreel.web.pages.filters import read_view
 from callreel.web.pages.page import Pages, Visitor, form
 from callreel.web.pages.words import LANGUAGES
 from callreel.web.session import address_of
-
-_ZONES = sorted(available_timezones())
+from callreel.zones import zone_names
 
 
 class ViewPages:
@@ -80,6 +77,6 @@ class ViewPages:
             visitor,
             chosen=await run_in_threadpool(self._visitors.chosen, principal),
             themes=THEMES,
-            zones=_ZONES,
+            zones=sorted(zone_names()),
             saved=await run_in_threadpool(self._saved.seen, principal),
         )

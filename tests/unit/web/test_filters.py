@@ -157,8 +157,9 @@ def test_an_address_means_the_same_in_every_time_zone(query: str) -> None:
     assert theirs.filter == mine.filter
     assert theirs.query() == mine.query()
     assert read_view(query, NOW, elsewhere).filter != mine.filter
-    with pytest.raises(BadRequest, match="zone"):
-        read(f"{query}&zone=Nowhere")
+    for nowhere in ("Nowhere", "localtime"):
+        with pytest.raises(BadRequest, match="zone"):
+            read(f"{query}&zone={nowhere}")
 
 
 @pytest.mark.parametrize(
