@@ -17,6 +17,7 @@ import click
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.loops.auto import auto_loop_factory
 
 from callreel.bootstrap import Serving, open_serving
 from callreel.cli.options import data_option, plain_errors, settings_of
@@ -91,7 +92,9 @@ def serve(settings: Settings, ready: Ready) -> None:
         echo_socket = stack.enter_context(_listen(settings.server.host, echo_port))
         serving = open_serving(settings)
         stack.callback(serving.close)
-        asyncio.run(_run(settings, serving, web_socket, echo_socket, ready))
+        # uvloop where there is one, as uvicorn does by itself for a server that is alone.
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            runner.run(_run(settings, serving, web_socket, echo_socket, ready))
 
 
 def warn_about_plain_http(server: ServerSettings) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
 from callreel.db.schema import audit
 from callreel.model import UnixMillis
+
+_INSERT = insert(audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,24 @@ def command_entry(at: UnixMillis, action: str, object_id: str) -> AuditEntry:
 
 def append(conn: Connection, entry: AuditEntry) -> None:
     """Add a row, within the transaction of what it tells of."""
-    conn.execute(
-        insert(audit).values(
-            at=entry.at,
-            actor=entry.actor,
-            action=entry.action,
-            object_id=entry.object_id,
-            decision=entry.decision,
-            detail=json.dumps(entry.detail, sort_keys=True),
-            address=entry.address,
-        )
-    )
+    append_all(conn, [entry])
+
+
+def append_all(conn: Connection, entries: Sequence[AuditEntry]) -> None:
+    """Add rows, in their order."""
+    rows = [
+        {
+            "at": entry.at,
+            "actor": entry.actor,
+            "action": entry.action,
+            "object_id": entry.object_id,
+            "decision": entry.decision,
+            "detail": json.dumps(entry.detail, sort_keys=True),
+            "address": entry.address,
+        }
+        for entry in entries
+    ]
+    conn.execute(_INSERT, rows)
 
 
 def entries(conn: Connection, *, object_id: str | None = None) -> tuple[AuditEntry, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from callreel.db import changes, directory
 from callreel.db.rows import (
@@ -146,11 +146,15 @@ def find_recording_by_names(
     return None if row is None else recording_of_row(conn, row)
 
 
+MASK_REVISION = select(recordings.c.mask_revision).where(
+    recordings.c.id == bindparam("recording_id")
+)
+"""The mask revision of a recording, by one indexed look-up; no row where there is none."""
+
+
 def mask_revision(conn: Connection, recording_id: RecordingId) -> int | None:
-    """The mask revision of a recording, by one indexed look-up; None where there is none."""
-    return conn.execute(
-        select(recordings.c.mask_revision).where(recordings.c.id == recording_id)
-    ).scalar()
+    """The mask revision of a recording; None where there is none."""
+    return conn.execute(MASK_REVISION, {"recording_id": recording_id}).scalar()
 
 
 def mask_revisions(

@@ -12,8 +12,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, func, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    QueuePool,
+    Select,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
@@ -26,6 +37,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from callreel.db import migrate
+from callreel.db.lookup import Lookup, Lookups, Row
 from callreel.errors import BadRequest, ConfigurationError, Conflict, Unavailable
 
 BUSY_TIMEOUT_S = 5
@@ -58,6 +70,7 @@ class Database:
     def __init__(self, readers: Engine, writers: Engine) -> None:
         self._readers = readers
         self._writers = writers
+        self._lookups = Lookups(readers)
         self.dialect = writers.dialect.name
 
     @contextmanager
@@ -74,6 +87,16 @@ class Database:
             else:
                 conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield conn
+
+    def prepared(self, query: Select[Any]) -> Lookup:
+        """A query that is asked often, compiled; see ``lookup``."""
+        look = self._lookups.prepared(query)
+
+        def asked(**values: object) -> Sequence[Row]:
+            with _translated():
+                return look(**values)
+
+        return asked
 
     @contextmanager
     def read_within(self, limit_s: float) -> Iterator[Connection]:
@@ -167,6 +190,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        self._lookups.close()
         self._readers.dispose()
         self._writers.dispose()
 
@@ -301,6 +325,8 @@ def _translated() -> Iterator[None]:
         raise _unstorable() from error
     except DBAPIError as error:
         raise _away(str(error.orig)) from error
+    except sqlite3.Error as error:
+        raise _away(str(error)) from error
     except PoolTimeout as error:
         raise _away(str(error)) from error
 

@@ -12,6 +12,7 @@ from callreel.access.policy import Action, scope_for
 from callreel.access.tokens import verify
 from callreel.db import audit, calls, tokens, users
 from callreel.db.database import Database
+from callreel.db.journal import Journal
 from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
 from callreel.flows.delivery import Delivery, open_delivery
 from callreel.flows.sound import Sound
@@ -54,6 +55,8 @@ class Deliver:
         on_audit_failure: Callable[[Exception], None],
     ) -> None:
         self._db = db
+        self._journal = Journal(db)
+        self._mask_revision = db.prepared(calls.MASK_REVISION)
         self._keys = keys
         self._sound = sound
         self._clock = clock
@@ -102,9 +105,8 @@ class Deliver:
 
     def require_unchanged(self, recording: Recording) -> None:
         """Raise MaskChanged when the mask is not the one that ``recording`` was read with."""
-        with self._db.read() as conn:
-            revision = calls.mask_revision(conn, recording.id)
-        if revision != recording.mask_revision:
+        found = self._mask_revision(recording_id=recording.id)
+        if [row[0] for row in found] != [recording.mask_revision]:
             raise MaskChanged("A mask of this recording has changed; fetch it again.")
 
     def changed(self, deliveries: Collection[Delivery]) -> list[Delivery]:
@@ -121,10 +123,14 @@ class Deliver:
 
     def record_start(self, grant: Grant, recording: Recording, address: str | None) -> None:
         """Burn a single-use token and write down that listening began, in one transaction."""
+        entry = self._entry("sound.start", grant, recording, address, {})
+        if not grant.single_use:
+            self._journal.add(entry)
+            return
         with self._db.write() as conn:
-            if grant.single_use and not tokens.burn(conn, grant.token_id, grant.expires_at):
+            if not tokens.burn(conn, grant.token_id, grant.expires_at):
                 raise TokenUsed(USED)
-            audit.append(conn, self._entry("sound.start", grant, recording, address, {}))
+            audit.append(conn, entry)
 
     def record_end(
         self, grant: Grant, recording: Recording, bytes_sent: int, address: str | None
@@ -134,9 +140,8 @@ class Deliver:
         The sound has left: a database that is away now is told to the log, not to the listener.
         """
         try:
-            with self._db.write() as conn:
-                detail = {"bytes_sent": bytes_sent}
-                audit.append(conn, self._entry("sound.end", grant, recording, address, detail))
+            detail = {"bytes_sent": bytes_sent}
+            self._journal.add(self._entry("sound.end", grant, recording, address, detail))
         except Unavailable as error:
             self._on_audit_failure(error)
 

@@ -15,6 +15,7 @@ from callreel.access.tokens import LIFETIME_MS, TOKEN_ID_BYTES, sign
 from callreel.audio.formats import FORMATS, require_available
 from callreel.db import audit, calls, directory
 from callreel.db.database import Database
+from callreel.db.journal import Journal
 from callreel.errors import CallreelError, NotFound
 from callreel.flows.sound import Sound
 from callreel.model import (
@@ -53,6 +54,7 @@ class Issue:
         self, db: Database, keys: KeyRing, sound: Sound, clock: Clock, default_echo_url: str
     ) -> None:
         self._db = db
+        self._journal = Journal(db)
         self._keys = keys
         self._sound = sound
         self._clock = clock
@@ -184,7 +186,7 @@ class Issue:
             },
             address=address,
         )
-        with self._db.write() as conn:
-            audit.append(conn, entry)
+        self._journal.add(entry)
+        with self._db.read() as conn:
             echo_url = directory.echo_url(conn, recording.voicelocation)
         return (echo_url or self._default_echo_url).rstrip("/")

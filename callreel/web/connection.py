@@ -11,12 +11,13 @@ Source: threats.md T43 and 3.3; contract.md 3.6.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from asyncio.events import TimerHandle
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_S = 10.0
 """How long the head of a request may take."""
@@ -31,8 +32,8 @@ MAX_UNSENT_BYTES = 16 * 1024
 """How much the kernel takes from us before the network has room for it. What is in flight is not
 limited by it."""
 
-ABORT = "callreel.abort"
-"""Key of a scope's state: a callable that resets the connection."""
+WAY_OUT = "callreel.way_out"
+"""Key of a scope's state: the WayOut of its answer."""
 
 _RESET = struct.pack("ii", 1, 0)
 # Not in the socket module of every platform; 25 is Linux's.
@@ -82,7 +83,6 @@ class GuardedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope["state"][ABORT] = self.break_off
         if not self._in_head:
             self._expect_head()
 
@@ -91,6 +91,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._arrived()
         self._arrival = self.loop.call_later(BODY_S, self.break_off)
         super().on_headers_complete()
+        self.scope["state"][WAY_OUT] = WayOut(self, self.cycle)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -112,6 +113,12 @@ class GuardedConnection(HttpToolsProtocol):
         if not self._lost:
             self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
+
+    def lend(self) -> int | None:
+        """As ``WayOut.lend``."""
+        if self._lost or self.transport.get_extra_info("sslcontext") or self._waiting():
+            return None
+        return os.dup(self._socket.fileno())
 
     def _is_idle(self) -> bool:
         # uvicorn has no cycle before the first request, whatever its types say.
@@ -159,6 +166,36 @@ class GuardedConnection(HttpToolsProtocol):
             return
 
 
+class WayOut:
+    """What an answer can do with the connection that it goes out by, besides sending messages."""
+
+    def __init__(self, connection: GuardedConnection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self.aside = 0
+        """Bytes of the body that were sent by what was lent."""
+        self.break_off = connection.break_off
+
+    def lend(self) -> int | None:
+        """A descriptor to send some of the body by, from a thread; to be closed.
+
+        None over TLS, and while something that was handed over before waits here: what is sent by
+        the descriptor would pass it.
+        """
+        return self._connection.lend()
+
+    def sent_aside(self, count: int) -> None:
+        """So many bytes of the body were sent by what was lent."""
+        self.aside += count
+        self._cycle.expected_content_length -= count
+
+
+def way_out_of(scope: Scope) -> WayOut | None:
+    """That of an answer; None where another server than ours runs the application."""
+    found = scope.get("state", {}).get(WAY_OUT)
+    return found if isinstance(found, WayOut) else None
+
+
 async def break_off(scope: Scope, gone: asyncio.Task[None]) -> None:
     """End an answer so that nobody takes it for a whole one.
 
@@ -166,7 +203,7 @@ async def break_off(scope: Scope, gone: asyncio.Task[None]) -> None:
         scope: Of the request.
         gone: Ends when the client is gone; waited for, so that the server knows it too.
     """
-    abort = scope.get("state", {}).get(ABORT)
-    if abort is not None:
-        abort()
+    way_out = way_out_of(scope)
+    if way_out is not None:
+        way_out.break_off()
         await asyncio.wait([gone], timeout=1.0)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callreel.errors import CallreelError
+from callreel.web.connection import way_out_of
 from callreel.web.problems import as_told, problem, wrong_method
 
 log = structlog.get_logger("callreel.access")
@@ -120,13 +121,14 @@ class AccessLog:
             await self._app(scope, receive, watch)
         finally:
             client = scope.get("client")
+            way_out = way_out_of(scope)
             log.info(
                 "request",
                 app=self._name,
                 method=scope["method"],
                 path=without_tokens(scope["path"])[:MAX_LOGGED_PATH],
                 status=status,
-                bytes=count,
+                bytes=count + (way_out.aside if way_out else 0),
                 complete=complete,
                 duration_s=round(time.perf_counter() - began, 4),
                 address=client[0] if client else None,

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from starlette.types import Receive, Send
 
 from callreel.flows.delivery import Delivery
+from callreel.web.connection import WayOut
+from callreel.web.threads import Threads
+
+POUR_S = 0.05
+"""How long a thread sends before the loop looks whether anybody is there still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,18 @@ class Outlet:
         send: As ASGI gives it.
         gone: Ends when the client is gone: a server takes what is sent to nobody without a word.
         pace: How slow a reader may be.
+        way_out: Besides ``send``, where the server is ours.
     """
 
-    def __init__(self, send: Send, gone: asyncio.Task[None], pace: Pace) -> None:
+    def __init__(
+        self,
+        send: Send,
+        gone: asyncio.Task[None],
+        pace: Pace,
+        way_out: WayOut | None,
+    ) -> None:
         self._send = send
+        self._way_out = way_out
         self._gone = gone
         self._pace = pace
         self._waited_s = 0.0
@@ -67,8 +82,33 @@ class Outlet:
         """
         await self._paced({"type": "http.response.body", "body": data, "more_body": True})
         self.require_reader()
-        self.sent += len(data)
-        self._taken += len(data)
+        self._count(len(data))
+
+    async def pour(self, body: Body, threads: Threads) -> bytes:
+        """Send on for as long as the client takes each part at once, without a way back to here.
+
+        Returns:
+            What it did not take at once, to be written; empty at the end of the body.
+
+        Raises:
+            ReaderGone: Nobody is there to take it.
+            Others as ``Delivery.stream``.
+        """
+        way_out = self._way_out
+        while way_out is not None and (lent := way_out.lend()) is not None:
+            poured = await threads.run(body.pour, lent)
+            way_out.sent_aside(poured.sent)
+            self._count(poured.sent)
+            if poured.error is not None:
+                raise poured.error
+            self.require_reader()
+            if poured.rest or poured.is_over:
+                return poured.rest
+        return await threads.run(body.pull)
+
+    def _count(self, taken: int) -> None:
+        self.sent += taken
+        self._taken += taken
         if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
             self._taken, self._waited_s = 0, 0.0
 
@@ -97,6 +137,18 @@ class Outlet:
         self._waited_s += time.monotonic() - began
 
 
+@dataclass(frozen=True, slots=True)
+class Poured:
+    """How far a body was sent."""
+
+    sent: int
+    rest: bytes = b""
+    """What was pulled and not taken."""
+    is_over: bool = False
+    error: Exception | None = None
+    """Why it cannot go on."""
+
+
 class Body:
     """A stretch of a delivery, pulled in threads and closed once."""
 
@@ -117,11 +169,47 @@ class Body:
         with self._lock:
             return next(self._parts, b"")
 
+    def pour(self, lent: int) -> Poured:
+        """Pull and send part after part while each is taken at once; not for longer than a moment.
+
+        Args:
+            lent: A socket's descriptor that does not block; closed here.
+
+        """
+        with self._lock, closing_descriptor(lent):
+            sent, until = 0, time.monotonic() + POUR_S
+            while time.monotonic() < until:
+                try:
+                    part = next(self._parts, b"")
+                except Exception as error:  # noqa: BLE001  # raised once what was sent is counted
+                    return Poured(sent, error=error)
+                if not part:
+                    return Poured(sent, is_over=True)
+                try:
+                    taken = os.write(lent, part)
+                except BlockingIOError:
+                    taken = 0
+                except OSError:
+                    return Poured(sent, error=ReaderGone())
+                sent += taken
+                if taken < len(part):
+                    return Poured(sent, part[taken:])
+            return Poured(sent)
+
     def close(self, bytes_sent: int) -> None:
         """Close the delivery, after the pull that may run in another thread."""
         with self._lock:
             self._parts = iter(())
             self._delivery.close(bytes_sent)
+
+
+@contextmanager
+def closing_descriptor(descriptor: int) -> Iterator[None]:
+    """Close a descriptor at the end of a block."""
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 async def until_gone(receive: Receive) -> None:

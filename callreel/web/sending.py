@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from callreel.errors import CallreelError
 from callreel.flows.delivery import Delivery
-from callreel.web.connection import break_off
+from callreel.web.connection import break_off, way_out_of
 from callreel.web.outlet import Body, Outlet, Pace, ReaderGone, SlowReader, until_gone
 from callreel.web.preconditions import is_known, is_refused, wanted_range
 from callreel.web.problems import as_told
@@ -77,7 +77,7 @@ class SoundSender:
             await Response(status_code=405, headers={"Allow": METHODS})(scope, receive, send)
             return
         gone = asyncio.create_task(until_gone(receive))
-        outlet = Outlet(send, gone, self._pace)
+        outlet = Outlet(send, gone, self._pace, way_out_of(scope))
         try:
             await self._serve(request, opener(request), outlet)
         except ReaderGone:
@@ -156,7 +156,7 @@ class SoundSender:
             # (contract.md 3.6). While it waits for its reader, the watch looks on.
             await self._watch.over(delivery, outlet.write(data))
             await self._watch.over(delivery, outlet.drained())
-            data = await self._reading.run(body.pull)
+            data = await outlet.pour(body, self._reading)
             outlet.require_reader()
         await outlet.end()
 

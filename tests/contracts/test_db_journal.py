@@ -1,0 +1,129 @@
+"""The audit log's fast way in, and look-ups by the driver, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from callreel.db import audit, calls
+from callreel.db.database import Database, open_database
+from callreel.db.journal import Journal
+from callreel.errors import BadRequest, Unavailable
+from callreel.model import UnixMillis
+from tests.contracts.records import CallPlan, write_call
+
+ENTRY = audit.AuditEntry(UnixMillis(1), "ann", "sound.start", "r", "allowed", {"n": 1}, None)
+
+
+class Counted(Database):
+    """A database that counts its transactions, and can be away."""
+
+    def __init__(self, database: Database) -> None:
+        self._of = database
+        self.dialect = database.dialect
+        self.transactions = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """As ``Database.write``."""
+        self.transactions += 1
+        self.gate.wait(20)
+        with self._of.write() as conn:
+            yield conn
+
+
+def rows(database: Database) -> list[str]:
+    """What the log holds, in its order."""
+    with database.read() as conn:
+        return [entry.object_id for entry in audit.entries(conn)]
+
+
+def test_rows_that_come_together_share_a_transaction(database: Database) -> None:
+    """One for the first, one for all who came while it was at it; each is there on its return."""
+    counted = Counted(database)
+    journal = Journal(counted)
+    counted.gate.clear()
+
+    def add(number: int) -> bool:
+        """One row; whether it is there."""
+        journal.add(replace(ENTRY, object_id=f"r{number:03}"))
+        return f"r{number:03}" in rows(database)
+
+    with ThreadPoolExecutor(40) as pool:
+        found = [pool.submit(add, number) for number in range(40)]
+        while len(journal.waiting) < 40:
+            pass
+        counted.gate.set()
+        assert all(each.result() for each in found)
+    assert counted.transactions == 2
+    assert sorted(rows(database)) == [f"r{number:03}" for number in range(40)]
+    journal.add(ENTRY)
+    assert counted.transactions == 3
+
+
+def test_a_row_that_cannot_be_stored_takes_no_other_with_it(database: Database) -> None:
+    """Whoever gave it is told; all others are written."""
+    counted = Counted(database)
+    journal = Journal(counted)
+    counted.gate.clear()
+    bad = replace(ENTRY, actor="\ud800")
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(journal.add, ENTRY)
+        found = [pool.submit(journal.add, each) for each in (ENTRY, bad, ENTRY)]
+        while len(journal.waiting) < 4:
+            pass
+        counted.gate.set()
+        first.result()
+        told = [type(each.exception()) for each in found]
+    assert told.count(BadRequest) == 1
+    assert told.count(type(None)) == 2
+    assert len(rows(database)) == 3
+
+
+def test_a_log_that_is_away_is_told_to_everybody_and_comes_back(tmp_path: Path) -> None:
+    """Nobody waits for ever, and nobody is told that a row is there that is not."""
+    database = open_database(f"sqlite:///{tmp_path / 'calls.db'}")
+    journal = Journal(database)
+    with ThreadPoolExecutor(8) as pool:
+        told = [pool.submit(journal.add, ENTRY) for _ in range(8)]
+        # No table is there yet.
+        assert {type(each.exception()) for each in told} == {Unavailable}
+    database.migrate()
+    journal.add(ENTRY)
+    assert rows(database) == ["r"]
+    database.close()
+
+
+def test_a_look_up_sees_what_was_committed_last(database: Database) -> None:
+    """At once, from every thread; nothing where there is nothing."""
+    look = database.prepared(calls.MASK_REVISION)
+    assert list(look(recording_id="nothing")) == []
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", recording="r1"))
+        (recording,) = conn.execute(text("SELECT id FROM recordings")).scalars()
+    with ThreadPoolExecutor(8) as pool:
+        for revision in (2, 3, 4):
+            change = text("UPDATE recordings SET mask_revision = :revision")
+            with database.write() as conn:
+                conn.execute(change, {"revision": revision})
+                assert [row[0] for row in look(recording_id=recording)] == [revision - 1]
+            told = list(pool.map(lambda _: look(recording_id=recording), range(50)))
+            assert {row[0] for each in told for row in each} == {revision}
+
+
+def test_a_look_up_in_a_broken_database_is_told(tmp_path: Path) -> None:
+    """As everything else that is asked."""
+    database = open_database(f"sqlite:///{tmp_path / 'calls.db'}")
+    look = database.prepared(calls.MASK_REVISION)
+    with pytest.raises(Unavailable):
+        look(recording_id="r")
+    database.close()
