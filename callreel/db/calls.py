@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from callreel.db import changes, directory
 from callreel.db.rows import (
+    FILL,
     calls_of_rows,
     in_scope,
-    recording_of_row,
+    recording_of_rows,
     select_calls,
+    select_recordings,
 )
 from callreel.db.schema import call_records, is_alive, recordings
 from callreel.model import (
@@ -103,6 +117,11 @@ class NewRecording:
     """Where the agent speaks; None changes nothing that is known."""
 
 
+SCOPES = 1024
+"""Queries of so many scopes are kept: each user's, and to build one takes longer than to ask it."""
+_NAMES = ("datasource", "voicelocation", "voicefilename")
+
+
 def find_call(conn: Connection, scope: Scope, call_id: CallId) -> Call | None:
     """One call within a scope."""
     wanted = select_calls().where(call_records.c.id == call_id, in_scope(scope))
@@ -118,36 +137,53 @@ def calls_of(conn: Connection, scope: Scope, recording_id: RecordingId) -> tuple
 
 def find_recording(conn: Connection, scope: Scope, recording_id: RecordingId) -> Recording | None:
     """A recording of which at least one call is within the scope."""
-    mine = select(call_records.c.id).where(
-        call_records.c.recording_id == recording_id, in_scope(scope)
-    )
-    wanted = select(recordings).where(recordings.c.id == recording_id, mine.exists())
-    row = conn.execute(wanted).mappings().first()
-    return None if row is None else recording_of_row(conn, row)
+    found = conn.execute(recording_by_id(scope), {"recording_id": recording_id}).mappings().all()
+    return recording_of_rows(found, _fills_by(conn))
 
 
 def find_recording_by_names(
     conn: Connection, scope: Scope, datasource: str, voicelocation: str, voicefilename: str
 ) -> Recording | None:
     """The recording that a call within the scope names so; names compare as text, exactly."""
-    wanted = (
-        select(recordings)
-        .select_from(call_records.join(recordings, recordings.c.id == call_records.c.recording_id))
+    names = {
+        "datasource": datasource,
+        "voicelocation": voicelocation,
+        "voicefilename": voicefilename,
+    }
+    found = conn.execute(recording_by_names(scope), names).mappings().all()
+    return recording_of_rows(found, _fills_by(conn))
+
+
+def _fills_by(conn: Connection) -> Callable[[str], Sequence[RowMapping]]:
+    return lambda datasource: conn.execute(FILL, {"datasource": datasource}).mappings().all()
+
+
+@lru_cache(maxsize=SCOPES)
+def recording_by_id(scope: Scope) -> Select[tuple[object, ...]]:
+    """The query of ``find_recording``; its parameter is ``recording_id``."""
+    wanted: BindParameter[str] = bindparam("recording_id", required=False)
+    mine = select(call_records.c.id).where(call_records.c.recording_id == wanted, in_scope(scope))
+    return select_recordings().where(recordings.c.id == wanted, mine.exists())
+
+
+@lru_cache(maxsize=SCOPES)
+def recording_by_names(scope: Scope) -> Select[tuple[object, ...]]:
+    """The query of ``find_recording_by_names``; its parameters are those three names."""
+    newest = (
+        select(call_records.c.recording_id)
         .where(
-            call_records.c.voicefilename == voicefilename,
-            call_records.c.voicelocation == voicelocation,
-            call_records.c.datasource == datasource,
+            *(call_records.c[name] == bindparam(name, required=False) for name in _NAMES),
+            call_records.c.recording_id.is_not(None),
             in_scope(scope),
         )
         .order_by(call_records.c.started_at.desc(), call_records.c.id)
         .limit(1)
     )
-    row = conn.execute(wanted).mappings().first()
-    return None if row is None else recording_of_row(conn, row)
+    return select_recordings().where(recordings.c.id == newest.scalar_subquery())
 
 
 MASK_REVISION = select(recordings.c.mask_revision).where(
-    recordings.c.id == bindparam("recording_id")
+    recordings.c.id == bindparam("recording_id", required=False)
 )
 """The mask revision of a recording, by one indexed look-up; no row where there is none."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from callreel.db.schema import (
@@ -71,7 +73,7 @@ def _site_of(row: RowMapping) -> Site:
     return Site(**values, fill=fill_of_row(row))
 
 
-def fill_of_row(row: RowMapping) -> Fill:
+def fill_of_row(row: Mapping[Any, Any]) -> Fill:
     """What a row of ``sites`` says about the fill."""
     return Fill(
         row["fill_kind"],
@@ -327,10 +329,15 @@ def store_of_voicelocation(conn: Connection, voicelocation: str) -> str:
     return DEFAULT_STORE if found is None else found.store_id
 
 
+ECHO_URL = select(voicelocations.c.echo_url).where(
+    voicelocations.c.id == bindparam("voicelocation")
+)
+"""The query of ``echo_url``."""
+
+
 def echo_url(conn: Connection, voicelocation: str) -> str | None:
     """The configured Echo address of a voicelocation; None where it has none of its own."""
-    found = select(voicelocations.c.echo_url).where(voicelocations.c.id == voicelocation)
-    return conn.execute(found).scalar()
+    return conn.execute(ECHO_URL, {"voicelocation": voicelocation}).scalar()
 
 
 def scope_words(conn: Connection, scope: Scope) -> str:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, Select
 
-Row = Sequence[Any]
+Row = Mapping[Any, Any]
+"""A row by the names of its columns, as the driver gives it: SQLite has no booleans."""
 Lookup = Callable[..., Sequence[Row]]
-"""Given the parameters of its query by name, all rows, each statement from a moment of its own.
+"""Given the parameters of its query by name, all rows; each statement is from a moment of its own.
 
 Raises: as ``Database.read``.
 """
@@ -35,13 +36,17 @@ class Lookups:
         self._kept: sqlite3.Connection | None = None
 
     def prepared(self, query: Select[Any]) -> Lookup:
-        """A query, ready to be asked; its parameters are ``bindparam`` with names."""
-        compiled = query.compile(dialect=self._engine.dialect)
-        sql, names = str(compiled), compiled.positiontup
+        """A query, ready to be asked; its parameters are named ``bindparam``s, not required."""
+        compiled = query.compile(
+            dialect=self._engine.dialect, compile_kwargs={"render_postcompile": True}
+        )
+        sql, fixed = str(compiled), dict(compiled.params)
         if self._engine.dialect.name != "sqlite":
-            return lambda **values: self._from_server(sql, values)
-        order = tuple(names or ())
-        return lambda **values: self._from_file(sql, [values[name] for name in order])
+            return lambda **values: self._from_server(sql, {**fixed, **values})
+        order = tuple((name, fixed.get(name)) for name in compiled.positiontup or ())
+        return lambda **values: self._from_file(
+            sql, [values.get(name, value) for name, value in order]
+        )
 
     def _from_file(self, sql: str, values: Sequence[object]) -> Sequence[Row]:
         # One connection for all: a look-up is over before another thread would have its own.
@@ -53,11 +58,13 @@ class Lookups:
                 if not isinstance(connection, sqlite3.Connection):
                     raise AssertionError("SQLite by another driver")
                 self._kept = connection
-            return self._kept.execute(sql, values).fetchall()
+            found = self._kept.execute(sql, values)
+            names = [each[0] for each in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def _from_server(self, sql: str, values: dict[str, object]) -> Sequence[Row]:
         with self._each.connect() as conn:
-            return conn.exec_driver_sql(sql, values).all()
+            return conn.exec_driver_sql(sql, values).mappings().all()
 
     def close(self) -> None:
         """Close what is kept open."""

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    false,
+    or_,
+    select,
+    true,
+)
 
 from callreel.db.directory import fill_of_row
 from callreel.db.schema import call_records, datasources, directory_users, recordings, sites, spans
@@ -18,7 +29,6 @@ from callreel.model import (
     Call,
     CallId,
     Direction,
-    Fill,
     Party,
     Recording,
     RecordingId,
@@ -119,9 +129,44 @@ def calls_of_rows(conn: Connection, rows: Sequence[RowMapping]) -> tuple[Call, .
     return tuple(found)
 
 
-def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
-    """A row of ``recordings`` with its active spans."""
-    facts = None
+def select_recordings() -> Select[tuple[object, ...]]:
+    """Recordings, each once for every active span or once without one, from one moment."""
+    active = (spans.c.recording_id == recordings.c.id) & (spans.c.state == "active")
+    return select(
+        recordings,
+        spans.c.id.label("span_id"),
+        spans.c.start_s.label("span_start_s"),
+        spans.c.end_s.label("span_end_s"),
+        spans.c.channel.label("span_channel"),
+    ).select_from(recordings.outerjoin(spans, active))
+
+
+FILL = (
+    select(
+        sites.c.fill_kind,
+        sites.c.fill_hz,
+        sites.c.fill_dbfs,
+        sites.c.fill_samples,
+        sites.c.fill_rate_hz,
+    )
+    .join(datasources, datasources.c.site_id == sites.c.id)
+    .where(datasources.c.id == bindparam("datasource"))
+)
+"""What is written over what is masked, of a datasource's site."""
+
+
+def recording_of_rows(
+    rows: Sequence[Mapping[Any, Any]], fills: Callable[[str], Sequence[Mapping[Any, Any]]]
+) -> Recording | None:
+    """The rows of ``select_recordings`` about one recording; None where there are none.
+
+    Args:
+        rows: Of one recording, all of them.
+        fills: Asks FILL about a datasource.
+    """
+    if not rows:
+        return None
+    m, facts = rows[0], None
     if m["frames"] is not None:
         facts = SourceFacts(
             codec=m["codec"],
@@ -150,25 +195,15 @@ def recording_of_row(conn: Connection, m: RowMapping) -> Recording:
         facts=facts,
         ready_at=UnixMillis(m["ready_at"]),
         mask_revision=m["mask_revision"],
-        spans=active_spans(conn, [m["id"]]).get(m["id"], ()),
+        spans=tuple(
+            span_of(row["span_start_s"], row["span_end_s"], row["span_channel"])
+            for row in rows
+            if row["span_id"] is not None
+        ),
         mask_seal=m["mask_seal"],
-        fill=_fill_of(conn, m["datasource"]),
+        fill=next(map(fill_of_row, fills(m["datasource"])), DEFAULT_FILL),
         source_commitment=m["source_commitment"],
         awaits_keys=m["key_presses"] == "apply" and m["keys_revision"] is None,
         agent_channel=None if m["agent_channel"] is None else Party(m["agent_channel"]),
         deleted_at=None if m["deleted_at"] is None else UnixMillis(m["deleted_at"]),
     )
-
-
-def _fill_of(conn: Connection, datasource: str) -> Fill:
-    s = sites.c
-    row = (
-        conn.execute(
-            select(s.fill_kind, s.fill_hz, s.fill_dbfs, s.fill_samples, s.fill_rate_hz)
-            .join(datasources, datasources.c.site_id == s.id)
-            .where(datasources.c.id == datasource)
-        )
-        .mappings()
-        .first()
-    )
-    return DEFAULT_FILL if row is None else fill_of_row(row)

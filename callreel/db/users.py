@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    Select,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -105,7 +107,7 @@ def by_name(conn: Connection, username: str) -> WebUser | None:
 
 def by_id(conn: Connection, web_user_id: WebUserId) -> WebUser | None:
     """The user of this id."""
-    return _user(conn, web_users.c.id == web_user_id)
+    return user_of_rows(conn.execute(BY_ID, {"web_user_id": web_user_id}).mappings().all())
 
 
 def by_api_key(conn: Connection, key_hash: str) -> WebUser | None:
@@ -121,29 +123,39 @@ def _user(conn: Connection, condition: ColumnElement[bool]) -> WebUser | None:
 
 
 def _users(conn: Connection, condition: ColumnElement[bool]) -> tuple[WebUser, ...]:
-    joined = web_users.outerjoin(web_user_reach, web_user_reach.c.web_user_id == web_users.c.id)
-    rows = conn.execute(
-        select(web_users, web_user_reach.c.site_id, web_user_reach.c.group_id)
-        .select_from(joined)
-        .where(condition)
-        .order_by(web_users.c.username_folded)
+    ordered = _select_users().where(condition).order_by(web_users.c.username_folded)
+    rows = groupby(conn.execute(ordered).mappings(), key=lambda row: row["id"])
+    return tuple(user for _, own in rows if (user := user_of_rows(list(own))) is not None)
+
+
+def _select_users() -> Select[tuple[object, ...]]:
+    """Users, each once for every place that they reach or once without one."""
+    reached = web_user_reach.c.web_user_id == web_users.c.id
+    return select(web_users, web_user_reach.c.site_id, web_user_reach.c.group_id).select_from(
+        web_users.outerjoin(web_user_reach, reached)
     )
-    return tuple(_user_of_rows(list(own)) for _, own in groupby(rows, key=lambda row: row.id))
 
 
-def _user_of_rows(rows: Sequence[Row[tuple[object, ...]]]) -> WebUser:
+BY_ID = _select_users().where(web_users.c.id == bindparam("web_user_id"))
+"""The query of ``by_id``; its parameter is ``web_user_id``."""
+
+
+def user_of_rows(rows: Sequence[Mapping[Any, Any]]) -> WebUser | None:
+    """All rows about one user; None where there are none."""
+    if not rows:
+        return None
     user = rows[0]
     return WebUser(
-        id=WebUserId(user.id),
-        username=user.username,
-        role=Role(user.role),
-        password_hash=user.password_hash,
-        password_version=user.password_version,
-        disabled=user.disabled_at is not None,
+        id=WebUserId(user["id"]),
+        username=user["username"],
+        role=Role(user["role"]),
+        password_hash=user["password_hash"],
+        password_version=user["password_version"],
+        disabled=user["disabled_at"] is not None,
         reach=Scope(
-            everything=user.everything,
-            site_ids=frozenset(row.site_id for row in rows if row.site_id is not None),
-            group_ids=frozenset(row.group_id for row in rows if row.group_id is not None),
+            everything=bool(user["everything"]),
+            site_ids=frozenset(row["site_id"] for row in rows if row["site_id"] is not None),
+            group_ids=frozenset(row["group_id"] for row in rows if row["group_id"] is not None),
         ),
     )
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
 from callreel.access.tokens import verify
-from callreel.db import audit, calls, tokens, users
+from callreel.db import audit, calls, tokens
 from callreel.db.database import Database
+from callreel.db.finding import Finder
 from callreel.db.journal import Journal
 from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
 from callreel.flows.delivery import Delivery, open_delivery
@@ -56,7 +57,7 @@ class Deliver:
     ) -> None:
         self._db = db
         self._journal = Journal(db)
-        self._mask_revision = db.prepared(calls.MASK_REVISION)
+        self._finder = Finder(db)
         self._keys = keys
         self._sound = sound
         self._clock = clock
@@ -90,23 +91,22 @@ class Deliver:
         )
 
     def _find(self, grant: Grant) -> Recording:
-        with self._db.read() as conn:
-            user = users.by_id(conn, grant.web_user_id)
-            if user is None or user.disabled:
-                raise TokenRefused("user disabled")
-            principal = Principal(user.id, user.username, user.role, user.reach, "token")
-            scope = scope_for(principal, Action.HEAR)
-            recording = calls.find_recording(conn, scope, grant.recording_id)
-            if recording is None or recording.voicelocation != grant.voicelocation:
-                raise TokenRefused("not within the user's hearing any more")
-            if grant.single_use and tokens.is_burned(conn, grant.token_id):
-                raise TokenUsed(USED)
+        user = self._finder.user(grant.web_user_id)
+        if user is None or user.disabled:
+            raise TokenRefused("user disabled")
+        principal = Principal(user.id, user.username, user.role, user.reach, "token")
+        recording = self._finder.recording(scope_for(principal, Action.HEAR), grant.recording_id)
+        if recording is None or recording.voicelocation != grant.voicelocation:
+            raise TokenRefused("not within the user's hearing any more")
+        if grant.single_use:
+            with self._db.read() as conn:
+                if tokens.is_burned(conn, grant.token_id):
+                    raise TokenUsed(USED)
         return recording
 
     def require_unchanged(self, recording: Recording) -> None:
         """Raise MaskChanged when the mask is not the one that ``recording`` was read with."""
-        found = self._mask_revision(recording_id=recording.id)
-        if [row[0] for row in found] != [recording.mask_revision]:
+        if self._finder.mask_revision(recording.id) != recording.mask_revision:
             raise MaskChanged("A mask of this recording has changed; fetch it again.")
 
     def changed(self, deliveries: Collection[Delivery]) -> list[Delivery]:

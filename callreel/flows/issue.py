@@ -13,8 +13,9 @@ from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
 from callreel.access.tokens import LIFETIME_MS, TOKEN_ID_BYTES, sign
 from callreel.audio.formats import FORMATS, require_available
-from callreel.db import audit, calls, directory
+from callreel.db import audit
 from callreel.db.database import Database
+from callreel.db.finding import Finder
 from callreel.db.journal import Journal
 from callreel.errors import CallreelError, NotFound
 from callreel.flows.sound import Sound
@@ -53,7 +54,7 @@ class Issue:
     def __init__(
         self, db: Database, keys: KeyRing, sound: Sound, clock: Clock, default_echo_url: str
     ) -> None:
-        self._db = db
+        self._finder = Finder(db)
         self._journal = Journal(db)
         self._keys = keys
         self._sound = sound
@@ -78,10 +79,7 @@ class Issue:
         """
 
         def find(scope: Scope) -> Recording | None:
-            with self._db.read() as conn:
-                return calls.find_recording_by_names(
-                    conn, scope, datasource, voicelocation, voicefilename
-                )
+            return self._finder.recording_by_names(scope, datasource, voicelocation, voicefilename)
 
         return self._issue(principal, find, spec, single_use=False, address=address)
 
@@ -100,8 +98,7 @@ class Issue:
         """
 
         def find(scope: Scope) -> Recording | None:
-            with self._db.read() as conn:
-                return calls.find_recording(conn, scope, recording_id)
+            return self._finder.recording(scope, recording_id)
 
         return self._issue(principal, find, spec, single_use=single_use, address=address)
 
@@ -112,9 +109,7 @@ class Issue:
             Unavailable: The render goes on in the background; ask again.
             NotFound, NotReady, RecordingDeleted, Unplayable, FormatNeedsExtra: as ``by_names``.
         """
-        with self._db.read() as conn:
-            scope = scope_for(principal, Action.HEAR)
-            recording = calls.find_recording(conn, scope, recording_id)
+        recording = self._finder.recording(scope_for(principal, Action.HEAR), recording_id)
         if recording is None:
             raise NotFound(NO_SUCH_RECORDING)
         self._sound.open(recording, spec).close()
@@ -187,6 +182,5 @@ class Issue:
             address=address,
         )
         self._journal.add(entry)
-        with self._db.read() as conn:
-            echo_url = directory.echo_url(conn, recording.voicelocation)
+        echo_url = self._finder.echo_url(recording.voicelocation)
         return (echo_url or self._default_echo_url).rstrip("/")

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, text
 
 from callreel.db import audit, calls
 from callreel.db.database import Database, open_database
+from callreel.db.finding import Finder
 from callreel.db.journal import Journal
 from callreel.errors import BadRequest, Unavailable
-from callreel.model import UnixMillis
-from tests.contracts.records import CallPlan, write_call
+from callreel.model import Party, RecordingId, Scope, Span, UnixMillis
+from tests.contracts.records import CallPlan, mask, write_call
 
 ENTRY = audit.AuditEntry(UnixMillis(1), "ann", "sound.start", "r", "allowed", {"n": 1}, None)
 
@@ -115,9 +116,11 @@ def test_a_look_up_sees_what_was_committed_last(database: Database) -> None:
             change = text("UPDATE recordings SET mask_revision = :revision")
             with database.write() as conn:
                 conn.execute(change, {"revision": revision})
-                assert [row[0] for row in look(recording_id=recording)] == [revision - 1]
+                assert [row["mask_revision"] for row in look(recording_id=recording)] == [
+                    revision - 1
+                ]
             told = list(pool.map(lambda _: look(recording_id=recording), range(50)))
-            assert {row[0] for each in told for row in each} == {revision}
+            assert {row["mask_revision"] for each in told for row in each} == {revision}
 
 
 def test_a_look_up_in_a_broken_database_is_told(tmp_path: Path) -> None:
@@ -127,3 +130,31 @@ def test_a_look_up_in_a_broken_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         look(recording_id="r")
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_found"),
+    [
+        (Scope(everything=True), True),
+        (Scope(site_ids=frozenset({"s1"})), True),
+        (Scope(site_ids=frozenset({"s2", "s3"})), False),
+        (Scope(site_ids=frozenset({"s2"}), group_ids=frozenset({"g"})), False),
+        (Scope(), False),
+    ],
+)
+def test_what_is_found_by_the_driver_is_what_is_found_otherwise(
+    database: Database, scope: Scope, *, is_found: bool
+) -> None:
+    """The same recording with the same spans, and the same nothing."""
+    with database.write() as conn:
+        write_call(conn, CallPlan("c1", recording="r1"))
+    mask(database, "r1", Span(1, 2), Span(4, 5, Party.LEFT))
+    finder, wanted = Finder(database), RecordingId("r1")
+    names = ("s1", "1", "NCSr1")
+    with database.read() as conn:
+        known = calls.find_recording(conn, scope, wanted)
+        assert calls.find_recording_by_names(conn, scope, *names) == known
+    assert finder.recording(scope, wanted) == finder.recording_by_names(scope, *names) == known
+    assert (known is not None) == is_found
+    if known is not None:
+        assert len(known.spans) == 2
