@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,8 +95,9 @@ class FakeIssue:
     rendered: threading.Event = field(default_factory=threading.Event)
     prepared: int = 0
     render_error: Exception | None = None
+    blocks: bool = False
 
-    def by_names(self, principal: Principal, **names: object) -> Issued:
+    def by_names(self, principal: Principal, **names: object) -> Future[Issued]:
         """Remembers what was asked for."""
         return self._issued(principal, names)
 
@@ -107,7 +109,7 @@ class FakeIssue:
         *,
         single_use: bool = False,
         address: str | None,
-    ) -> Issued:
+    ) -> Future[Issued]:
         """Remembers what was asked for."""
         asked = {"recording_id": recording_id, "spec": spec, "single_use": single_use}
         return self._issued(principal, {**asked, "address": address})
@@ -119,19 +121,24 @@ class FakeIssue:
         if self.render_error is not None:
             raise self.render_error
 
-    def _issued(self, principal: Principal, asked: dict[str, object]) -> Issued:
+    def _issued(self, principal: Principal, asked: dict[str, object]) -> Future[Issued]:
         self.asked.append({"username": principal.username, **asked})
+        issued: Future[Issued] = Future()
         if self.error is not None:
-            raise self.error
-        return Issued(
-            url=URL,
-            expires_at=UnixMillis(NOW + 60_000),
-            content_type="audio/wav",
-            duration_s=61.5,
-            size_bytes=None,
-            masked_spans=(Span(1.0, 2.5), Span(4.0, 5.0, Party.LEFT)),
-            mask_revision=3,
+            issued.set_exception(self.error)
+            return issued
+        issued.set_result(
+            Issued(
+                url=URL,
+                expires_at=UnixMillis(NOW + 60_000),
+                content_type="audio/wav",
+                duration_s=61.5,
+                size_bytes=None,
+                masked_spans=(Span(1.0, 2.5), Span(4.0, 5.0, Party.LEFT)),
+                mask_revision=3,
+            )
         )
+        return issued
 
 
 @dataclass

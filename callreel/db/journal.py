@@ -1,31 +1,31 @@
 """The audit log's fast way in: rows that come at the same time share one transaction.
 
-A commit waits for the disk, some milliseconds, however little is in it. Whoever comes first writes
-for all who came while the one before was at it; everybody returns when their own row is durable.
+A commit waits for the disk, some milliseconds, however little is in it. While one is under way
+those who come wait together, and are written by the next.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
 from callreel.db import audit
 from callreel.db.database import Database
-from callreel.errors import CallreelError, Unavailable
+from callreel.errors import CallreelError
 
 _MOST_TOGETHER = 500
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A row that is not written yet."""
+    """A row that is not written yet, and what is told when it is."""
 
     entry: audit.AuditEntry
-    turn: threading.Event = field(default_factory=threading.Event)
-    """Set when it is written, when it cannot be, or when it is its writer's turn to lead."""
-    leads: bool = False
-    written: bool = False
-    error: CallreelError | None = None
+    future: Future[object]
+    value: object
 
 
 class Journal:
@@ -38,9 +38,9 @@ class Journal:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._lock = threading.Lock()
-        self.waiting: list[_Waiting] = []
-        """Rows that are not written yet, or just now."""
-        self._led = False
+        self._waiting: list[_Waiting] = []
+        self._is_writing = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
     def add(self, entry: audit.AuditEntry) -> None:
         """Add a row; returns when it is durable.
@@ -49,44 +49,50 @@ class Journal:
             Unavailable: It could not be stored.
             BadRequest: A value is one that the database cannot hold.
         """
-        mine = _Waiting(entry)
-        with self._lock:
-            self.waiting.append(mine)
-            mine.leads, self._led = not self._led, True
-        if not mine.leads:
-            mine.turn.wait()
-        if mine.leads:
-            self._lead()
-        if not mine.written:
-            raise mine.error or Unavailable("This could not be written down.", retry_after_s=5)
+        self.later(entry, None).result()
 
-    def _lead(self) -> None:
+    def later(self, entry: audit.AuditEntry, value: T | Exception) -> Future[T]:
+        """Add a row; when it is durable the future has ``value``, or raises it if it is an error.
+
+        Where the row could not be added, the future raises as ``add``.
+        """
+        future: Future[T] = Future()
+        # Whoever does not wait any more cannot take back what is on its way to the disk.
+        future.set_running_or_notify_cancel()
+        waiting = _Waiting(entry, future, value)  # type: ignore[arg-type]  # of one T each
         with self._lock:
-            together = self.waiting[:_MOST_TOGETHER]
-        try:
-            self._write(together)
-        finally:
+            self._waiting.append(waiting)
+            begin, self._is_writing = not self._is_writing, True
+        if begin:
+            self._writer.submit(self._write_on)
+        return future
+
+    def _write_on(self) -> None:
+        """Write until nobody waits any more."""
+        while True:
             with self._lock:
-                del self.waiting[: len(together)]
-                # The next in line is awake already or waits; somebody always leads.
-                self._led = bool(self.waiting)
-                if self.waiting:
-                    self.waiting[0].leads = True
-                    self.waiting[0].turn.set()
-            for each in together:
-                each.turn.set()
+                together = self._waiting[:_MOST_TOGETHER]
+                del self._waiting[:_MOST_TOGETHER]
+                if not together:
+                    self._is_writing = False
+                    return
+            self._write(together)
 
     def _write(self, together: list[_Waiting]) -> None:
         try:
             with self._db.write() as conn:
                 audit.append_all(conn, [each.entry for each in together])
-        except CallreelError as error:
-            if len(together) > 1:
-                # One row that no database holds must not take the others with it.
+        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
+            if len(together) == 1 or not isinstance(error, CallreelError):
                 for each in together:
-                    self._write([each])
-            else:
-                together[0].error = error
+                    each.future.set_exception(error)
+                return
+            # One row that no database holds must not take the others with it.
+            for each in together:
+                self._write([each])
         else:
             for each in together:
-                each.written = True
+                if isinstance(each.value, Exception):
+                    each.future.set_exception(each.value)
+                else:
+                    each.future.set_result(each.value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from callreel.access.keys import KeyRing
@@ -54,6 +55,8 @@ class Issue:
     def __init__(
         self, db: Database, keys: KeyRing, sound: Sound, clock: Clock, default_echo_url: str
     ) -> None:
+        self.blocks = not db.is_at_hand
+        """Whether asking may wait for another machine; what it gives is waited for anyway."""
         self._finder = Finder(db)
         self._journal = Journal(db)
         self._keys = keys
@@ -70,8 +73,8 @@ class Issue:
         voicefilename: str,
         spec: AudioSpec,
         address: str | None,
-    ) -> Issued:
-        """A token for the recording that the calls table names so.
+    ) -> Future[Issued]:
+        """A token for the recording that the calls table names so; there once it is written down.
 
         Raises:
             NotFound: No such recording, or not within this user's hearing.
@@ -91,8 +94,8 @@ class Issue:
         *,
         single_use: bool = False,
         address: str | None,
-    ) -> Issued:
-        """A token for a recording by its id.
+    ) -> Future[Issued]:
+        """A token for a recording by its id, as ``by_names``.
 
         Raises: as ``by_names``.
         """
@@ -122,7 +125,7 @@ class Issue:
         *,
         single_use: bool,
         address: str | None,
-    ) -> Issued:
+    ) -> Future[Issued]:
         recording = find(scope_for(principal, Action.HEAR))
         if recording is None:
             raise NotFound(NO_SUCH_RECORDING)
@@ -131,8 +134,8 @@ class Issue:
             require_available(spec.format)
             size = self._sound.known_size(recording, spec)
         except CallreelError as refusal:
-            self._record(principal, recording, spec, refusal.code, address)
-            raise
+            refused = _entry(self._clock(), principal, recording, spec, refusal.code, address)
+            return self._journal.later(refused, refusal)
         now = self._clock()
         grant = Grant(
             voicelocation=recording.voicelocation,
@@ -145,9 +148,9 @@ class Issue:
             token_id=secrets.token_hex(TOKEN_ID_BYTES),
             single_use=single_use,
         )
-        echo_url = self._record(principal, recording, spec, "allowed", address, grant.token_id)
-        return Issued(
-            url=f"{echo_url}/v/{sign(grant, self._keys)}",
+        echo_url = self._finder.echo_url(recording.voicelocation) or self._default_echo_url
+        issued = Issued(
+            url=f"{echo_url.rstrip('/')}/v/{sign(grant, self._keys)}",
             expires_at=grant.expires_at,
             content_type=FORMATS[spec.format].media_type,
             duration_s=facts.duration_s,
@@ -155,32 +158,32 @@ class Issue:
             masked_spans=self._sound.shown_spans(recording, facts),
             mask_revision=recording.mask_revision,
         )
+        # Nobody has the token before its row is durable.
+        entry = _entry(now, principal, recording, spec, "allowed", address, grant.token_id)
+        return self._journal.later(entry, issued)
 
-    def _record(
-        self,
-        principal: Principal,
-        recording: Recording,
-        spec: AudioSpec,
-        decision: str,
-        address: str | None,
-        token_id: str | None = None,
-    ) -> str:
-        """Store the decision before a token exists; gives the address of the recording's Echo."""
-        entry = audit.AuditEntry(
-            at=self._clock(),
-            actor=principal.username,
-            action="token.issue",
-            object_id=recording.id,
-            decision=decision,
-            detail={
-                "format": spec.format,
-                "channel": spec.channels.value,
-                "mask_revision": recording.mask_revision,
-                "via": principal.via,
-                "token_id": token_id,
-            },
-            address=address,
-        )
-        self._journal.add(entry)
-        echo_url = self._finder.echo_url(recording.voicelocation)
-        return (echo_url or self._default_echo_url).rstrip("/")
+
+def _entry(  # the columns of the row
+    at: UnixMillis,
+    principal: Principal,
+    recording: Recording,
+    spec: AudioSpec,
+    decision: str,
+    address: str | None,
+    token_id: str | None = None,
+) -> audit.AuditEntry:
+    return audit.AuditEntry(
+        at=at,
+        actor=principal.username,
+        action="token.issue",
+        object_id=recording.id,
+        decision=decision,
+        detail={
+            "format": spec.format,
+            "channel": spec.channels.value,
+            "mask_revision": recording.mask_revision,
+            "via": principal.via,
+            "token_id": token_id,
+        },
+        address=address,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,7 @@ from callreel.web.openapi import document
 from callreel.web.renders import Renders
 from callreel.web.session import Session, address_of, require_own_site
 from callreel.web.shapes import as_csv, as_xml, call_item, change_item, ticket_body, token_body
+from callreel.web.threads import begun
 
 NEXT_HEADER = "Callreel-Next"
 """Names the next page of a CSV, whose rows have no place for it."""
@@ -88,13 +90,16 @@ class Api:
             except RenderGoesOn as not_yet:
                 wait = {"Retry-After": str(not_yet.retry_after_s)}
                 return JSONResponse({"state": "rendering"}, 202, headers=wait | applied)
-        issued = await run_in_threadpool(
-            self._issue.by_id,
-            principal,
-            recording_id,
-            spec,
-            single_use=single_use,
-            address=address_of(request),
+        issued = await begun(
+            functools.partial(
+                self._issue.by_id,
+                principal,
+                recording_id,
+                spec,
+                single_use=single_use,
+                address=address_of(request),
+            ),
+            blocks=self._issue.blocks,
         )
         return JSONResponse(token_body(issued), headers=applied)
 

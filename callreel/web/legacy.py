@@ -5,6 +5,8 @@ Source: contract.md sections 2 and 4.
 
 from __future__ import annotations
 
+import functools
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,6 +18,7 @@ from callreel.flows.signal import SignalOrder, Signals
 from callreel.model import AudioSpec, OutputChannels
 from callreel.web.query import run_together
 from callreel.web.session import Session, address_of, require_own_site
+from callreel.web.threads import begun
 
 VOICE_NAMES = {
     "cmd": "cmd",
@@ -57,14 +60,17 @@ class Legacy:
             find_format(request.path_params["extension"], values.get("format")),
             channels_of("channel", values.get("channel", "both")),
         )
-        issued = await run_in_threadpool(
-            self._issue.by_names,
-            principal,
-            datasource=datasource,
-            voicelocation=voicelocation,
-            voicefilename=voicefilename,
-            spec=spec,
-            address=address_of(request),
+        issued = await begun(
+            functools.partial(
+                self._issue.by_names,
+                principal,
+                datasource=datasource,
+                voicelocation=voicelocation,
+                voicefilename=voicefilename,
+                spec=spec,
+                address=address_of(request),
+            ),
+            blocks=self._issue.blocks,
         )
         return PlainTextResponse(issued.url)
 

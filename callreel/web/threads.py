@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,3 +33,14 @@ class Threads:
         """What ``work`` gives, or raises. Cancelled, it does not stop what runs already."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
+
+
+async def begun(work: Callable[[], Future[T]], *, blocks: bool) -> T:
+    """What a future comes to.
+
+    Args:
+        work: Begins it; what it raises is raised.
+        blocks: Whether that may take a while: then a thread does it.
+    """
+    future = await run_in_threadpool(work) if blocks else work()
+    return await asyncio.wrap_future(future)

@@ -19,6 +19,7 @@ from callreel.db.journal import Journal
 from callreel.errors import BadRequest, Unavailable
 from callreel.model import Party, RecordingId, Scope, Span, UnixMillis
 from tests.contracts.records import CallPlan, mask, write_call
+from tests.web.stage import wait_until
 
 ENTRY = audit.AuditEntry(UnixMillis(1), "ann", "sound.start", "r", "allowed", {"n": 1}, None)
 
@@ -53,22 +54,31 @@ def test_rows_that_come_together_share_a_transaction(database: Database) -> None
     counted = Counted(database)
     journal = Journal(counted)
     counted.gate.clear()
+    names = [f"r{number:03}" for number in range(40)]
+    told = [journal.later(replace(ENTRY, object_id=names[0]), names[0])]
+    wait_until(lambda: counted.transactions == 1)
+    told += [journal.later(replace(ENTRY, object_id=name), name) for name in names[1:]]
+    assert not any(each.done() for each in told)
+    counted.gate.set()
+    assert [each.result(20) for each in told] == names
+    assert rows(database) == names
+    assert counted.transactions == 2
+    journal.add(ENTRY)
+    assert rows(database) == [*names, "r"]
+
+
+def test_a_row_is_there_when_its_writer_is_told(database: Database) -> None:
+    """From many threads at once, each looks for its own."""
+    journal = Journal(database)
 
     def add(number: int) -> bool:
         """One row; whether it is there."""
-        journal.add(replace(ENTRY, object_id=f"r{number:03}"))
-        return f"r{number:03}" in rows(database)
+        journal.add(replace(ENTRY, object_id=f"r{number}"))
+        return f"r{number}" in rows(database)
 
-    with ThreadPoolExecutor(40) as pool:
-        found = [pool.submit(add, number) for number in range(40)]
-        while len(journal.waiting) < 40:
-            pass
-        counted.gate.set()
-        assert all(each.result() for each in found)
-    assert counted.transactions == 2
-    assert sorted(rows(database)) == [f"r{number:03}" for number in range(40)]
-    journal.add(ENTRY)
-    assert counted.transactions == 3
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(add, range(100)))
+    assert len(rows(database)) == 100
 
 
 def test_a_row_that_cannot_be_stored_takes_no_other_with_it(database: Database) -> None:
@@ -76,17 +86,14 @@ def test_a_row_that_cannot_be_stored_takes_no_other_with_it(database: Database) 
     counted = Counted(database)
     journal = Journal(counted)
     counted.gate.clear()
+    first = journal.later(ENTRY, 0)
+    wait_until(lambda: counted.transactions == 1)
     bad = replace(ENTRY, actor="\ud800")
-    with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(journal.add, ENTRY)
-        found = [pool.submit(journal.add, each) for each in (ENTRY, bad, ENTRY)]
-        while len(journal.waiting) < 4:
-            pass
-        counted.gate.set()
-        first.result()
-        told = [type(each.exception()) for each in found]
-    assert told.count(BadRequest) == 1
-    assert told.count(type(None)) == 2
+    found = [journal.later(entry, 0) for entry in (ENTRY, bad, ENTRY)]
+    counted.gate.set()
+    assert first.result(20) == 0
+    told = [type(each.exception(20)) for each in found]
+    assert told == [type(None), BadRequest, type(None)]
     assert len(rows(database)) == 3
 
 

@@ -125,7 +125,7 @@ class House:
 
     def ask(self, who: Principal, recording: str, spec: AudioSpec = WAV, **more: bool) -> Issued:
         """A token."""
-        return self.issue.by_id(who, RecordingId(recording), spec, address=None, **more)
+        return self.issue.by_id(who, RecordingId(recording), spec, address=None, **more).result(20)
 
     def hear(self, issued: Issued) -> bytes:
         """All bytes behind a token."""

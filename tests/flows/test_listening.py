@@ -47,7 +47,7 @@ def test_a_token_fetches_the_masked_sound_and_all_of_it_is_written_down(house: H
     crm = house.user()
     issued = house.issue.by_names(
         crm, datasource="3", voicelocation="1", voicefilename="R", spec=WAV, address="192.0.2.1"
-    )
+    ).result(20)
     assert issued.url.startswith("http://echo.example/v/")
     heard = house.hear(issued)
     assert len(heard) == issued.size_bytes
