@@ -24,6 +24,7 @@ from callreel.flows.places import Places
 from callreel.flows.sites import Sites
 from callreel.model import DEFAULT_FILL, Principal, Role, Scope
 from callreel.web.pages.page import Pages, Visitor, form
+from callreel.web.pages.shown_once import Secret, ShownOnce
 from callreel.web.session import address_of
 
 PAGE = 100
@@ -43,6 +44,7 @@ class SettingsPages:
         self._people = people
         self._places = places
         self._directory = directory
+        self._secrets = ShownOnce()
 
     async def settings(self, request: Request, visitor: Visitor) -> Response:
         """``GET /settings``: the sites, and the way to the rest."""
@@ -92,12 +94,13 @@ class SettingsPages:
 
     async def people(self, request: Request, visitor: Visitor) -> Response:
         """``GET`` and ``POST /settings/people``: web users and API keys."""
-        who = visitor.signed_in.principal
-        shown: dict[str, str] = {}
+        who, session_id = visitor.signed_in.principal, visitor.signed_in.session_id
         if request.method == "POST":
-            shown = await run_in_threadpool(
-                self._act, await form(request), who, address_of(request)
-            )
+            made = await run_in_threadpool(self._act, await form(request), who, address_of(request))
+            if made is not None:
+                self._secrets.keep(session_id, made)
+            # A page that is loaded again must neither do it again nor show it again.
+            return RedirectResponse("/settings/people", 303)
         asked = request.query_params
         beginning, after = asked.get("q", ""), asked.get("after")
         page = await run_in_threadpool(
@@ -111,7 +114,8 @@ class SettingsPages:
             visitor,
             page=page,
             keys=await run_in_threadpool(self._people.keys, who),
-            shown=shown,
+            # What is only asked after shows nothing.
+            shown=self._secrets.take(session_id) if request.method == "GET" else (),
             q=beginning,
             sites=sites,
             seen={each.id: seen_of(Rights(each.role, each.reach)) for each in page.items},
@@ -120,28 +124,32 @@ class SettingsPages:
             may_change=visitor.may(Action.ADMINISTER),
         )
 
-    def _act(self, fields: dict[str, str], who: Principal, address: str | None) -> dict[str, str]:
-        """Do what a form asks; gives a secret that is shown once, and whose it is."""
+    def _act(self, fields: dict[str, str], who: Principal, address: str | None) -> Secret | None:
+        """Do what a form asks; gives a secret that is to be shown once, where one was made."""
         people, user = self._people, fields.get("user", "")
         match fields.get("do", ""):
             case "add":
                 added = people.add(who, user.strip(), self._rights(who, fields), address=address)
-                return {"user": added.person.username, "password": added.password or ""}
+                return Secret(added.person.username, added.password or "")
             case "change":
                 self._change(who, user, fields, address)
             case "enable" | "disable" as verb:
                 people.set_enabled(who, user, enabled=verb == "enable", address=address)
             case "password":
-                fresh = people.new_password(who, user, address=address)
-                return {"user": people.person(who, user).username, "password": fresh or ""}
+                known = people.person(who, user)
+                if known.id == who.web_user_id:
+                    # It ends every session, and no page could show it any more.
+                    raise Conflict("Your own password is changed under Preferences.")
+                fresh = people.new_password(who, known.id, address=address)
+                return Secret(known.username, fresh or "")
             case "key":
                 key = people.add_key(who, user, fields.get("label", ""), address=address)
-                return {"user": people.person(who, user).username, "key": key.secret}
+                return Secret(people.person(who, user).username, key.secret)
             case "revoke":
                 people.revoke_key(who, fields.get("key", ""), address=address)
             case _:
                 raise BadRequest("do: add, change, enable, disable, password, key or revoke.")
-        return {}
+        return None
 
     def _change(
         self, who: Principal, user: str, fields: dict[str, str], address: str | None
