@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from callreel.db import audit
 from callreel.db.database import Database
 from callreel.errors import CallreelError, Unavailable
+from callreel.wording import to_translate
 
 _MOST_TOGETHER = 500
 
@@ -58,7 +59,9 @@ class Journal:
         if mine.leads:
             self._lead()
         if not mine.written:
-            raise mine.error or Unavailable("This could not be written down.", retry_after_s=5)
+            raise mine.error or Unavailable(
+                to_translate("This could not be written down."), retry_after_s=5
+            )
 
     def _lead(self) -> None:
         with self._lock:
