@@ -63,6 +63,7 @@ from callreel.store.local import InPlaceStore, LocalStore
 from callreel.web.app import EchoParts, WebParts
 from callreel.web.pages.site import PageParts
 from callreel.web.session import CookieRules
+from callreel.wording import to_translate
 
 log = structlog.get_logger("callreel")
 
@@ -91,7 +92,9 @@ class Stores:
             with self._db.read() as conn:
                 found = directory.find_store(conn, store_id)
             if found is None:
-                raise Unavailable("The recording's store is not known here.", store_id=store_id)
+                raise Unavailable(
+                    to_translate("The recording's store is not known here."), store_id=store_id
+                )
             store = self._open[store_id] = _open_store(*found, self._data_dir)
         return store
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 MONTHS = (
     to_translate("January"),
@@ -39,7 +39,7 @@ WEEKDAYS = (
     to_translate("Sunday"),
 )
 
-FORMS = (
+FORMS = to_translate(
     "today, yesterday, 7d (any number of days), this-week, last-week, this-month, last-month, "
     "this-year, last-year, a day 2026-11-23, a month 2026-11, a year 2026, "
     "or from..to such as 2026-11-01..2026-11-15 or 2026-11-23T09:00..2026-11-23T12:30"
@@ -80,7 +80,7 @@ def parse_period(text: str, now: UnixMillis, zone: ZoneInfo) -> Period:
     except (ValueError, OverflowError):
         raise _unknown(asked) from None
     if until <= since:
-        raise BadRequest(f"period: {asked[:60]} ends before it begins.")
+        raise BadRequest(worded("period: %(asked)s ends before it begins.", asked=asked[:60]))
     told = words(since, until, zone)
     return Period(since, until, f"{name}, {told}" if name else told)
 
@@ -231,7 +231,9 @@ def _named(match: re.Match[str], today: date, zone: ZoneInfo) -> _Stretch:
 def _last_days(match: re.Match[str], today: date, zone: ZoneInfo) -> _Stretch:
     days = int(match[1])
     if not 1 <= days <= MAX_DAYS:
-        raise BadRequest(f"period: {match[0]} is not 1d to {MAX_DAYS}d.")
+        raise BadRequest(
+            worded("period: %(text)s is not 1d to %(most)sd.", text=match[0], most=str(MAX_DAYS))
+        )
     name = "the last day" if days == 1 else f"the last {days} days"
     return _span(today - timedelta(days=days - 1), today + _DAY, zone, name)
 
@@ -321,4 +323,10 @@ def _moment(at: datetime) -> str:
 
 
 def _unknown(text: str) -> BadRequest:
-    return BadRequest(f"period: {text[:60]!r} is not a period; use {FORMS}.")
+    return BadRequest(
+        worded(
+            "period: %(text)s is not a period; use %(forms)s.",
+            text=repr(text[:60]),
+            forms=FORMS,
+        )
+    )

@@ -6,8 +6,9 @@ Here they are plain English and equal to it, so that files, commands and logs ne
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 Value = str | int
 
@@ -63,7 +64,44 @@ def in_english(value: Value) -> str:
     return f"{value:,}" if isinstance(value, int) else value
 
 
-def joined(parts: Sequence[str]) -> Wording:
+def joined(parts: Sequence[str], between: str = ", ") -> Wording:
     """Texts with a comma between each two; those that are wordings are translated."""
     values: dict[str, Value] = {str(number): part for number, part in enumerate(parts)}
-    return Wording(", ".join(f"%({name})s" for name in values), values=values)
+    return Wording(between.join(f"%({name})s" for name in values), values=values)
+
+
+_STORED = '{"sentence":'
+
+
+def stored(text: str) -> str:
+    """A text as a database keeps it: what one was made of, so that a page can translate it later.
+
+    Plain texts stay as they are.
+    """
+    if not isinstance(text, Wording):
+        if not text.startswith(_STORED):
+            return text
+        # Of others, and made to look as ours.
+        text = joined([text])
+    return json.dumps(_parts(text), ensure_ascii=False, separators=(",", ":"))
+
+
+def restored(text: str) -> str:
+    """What was stored; also what was before there were wordings."""
+    return _of_parts(json.loads(text)) if text.startswith(_STORED) else text
+
+
+def _parts(text: Wording) -> dict[str, object]:
+    values = {
+        name: _parts(value) if isinstance(value, Wording) else value
+        for name, value in text.values.items()
+    }
+    return {"sentence": text.sentence, "many": text.many, "count": text.number, "values": values}
+
+
+def _of_parts(parts: dict[str, Any]) -> Wording:
+    values = {
+        name: _of_parts(value) if isinstance(value, dict) else value
+        for name, value in parts["values"].items()
+    }
+    return Wording(parts["sentence"], parts["many"], parts["count"], values)

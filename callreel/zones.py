@@ -35,9 +35,9 @@ def zone_named(name: object, field: str = "zone") -> ZoneInfo:
     if not isinstance(name, str) or name not in zone_names():
         raise BadRequest(
             worded(
-                "%(field)s: '%(name)s' is not a time zone such as Europe/London.",
+                "%(field)s: %(name)s is not a time zone such as Europe/London.",
                 field=field,
-                name=str(name)[:40],
+                name=repr(str(name)[:40]),
             )
         )
     return ZoneInfo(name)

@@ -22,6 +22,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from callreel.errors import TooManyRequests, Unauthenticated
 from callreel.model import Principal, WebUser, WebUserId
+from callreel.wording import to_translate
 
 REMEMBER_S = 60.0
 REMEMBER_ENTRIES = 4096
@@ -127,7 +128,7 @@ class Verifier:
         matches = self._matches(stored, password[:MAX_PASSWORD_CHARS])
         if user is None or not matches or user.disabled:
             self._failures.add(username, address)
-            raise Unauthenticated("The user name or the password is wrong.")
+            raise Unauthenticated(to_translate("The user name or the password is wrong."))
         if _HASHER.check_needs_rehash(user.password_hash):
             self._records.rehashed(user, _HASHER.hash(password))
         self._remember(username, password, user)
@@ -158,14 +159,15 @@ class Verifier:
             user = self._records.by_api_key(hash_api_key(secret))
         if user is None or user.disabled:
             self._failures.add("", address)
-            raise Unauthenticated("The API key is not known or was revoked.")
+            raise Unauthenticated(to_translate("The API key is not known or was revoked."))
         return principal_of(user, "api_key")
 
     def _matches(self, stored: str, password: str) -> bool:
         with self._lock:
             if self._waiting >= self._limits.hashes_waiting:
                 raise TooManyRequests(
-                    "Too many logins are being checked; try again shortly.", retry_after_s=2
+                    to_translate("Too many logins are being checked; try again shortly."),
+                    retry_after_s=2,
                 )
             self._waiting += 1
         try:
@@ -210,7 +212,7 @@ class _Failures:
             excess = self._score(key) / limit
             if excess >= 1:
                 raise TooManyRequests(
-                    "Too many failed logins; try again later.",
+                    to_translate("Too many failed logins; try again later."),
                     retry_after_s=max(1, round(self._limits.half_life_s * (excess - 0.5) / 2)),
                 )
 

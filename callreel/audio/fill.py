@@ -18,6 +18,7 @@ from callreel.audio.blocks import Samples
 from callreel.errors import BadRequest
 from callreel.model import DEFAULT_FILL, Fill
 from callreel.spans import Interval
+from callreel.wording import to_translate, worded
 
 REVISION = "fill1"
 """Grows with any change of the samples that a fill gives."""
@@ -145,19 +146,38 @@ def fill_of(
         return Fill("silence")
     if kind == "tone":
         if not LEAST_HZ <= hz <= MOST_HZ:
-            raise BadRequest(f"fill: a tone has {LEAST_HZ:g} to {MOST_HZ:g} Hz, not {hz:g}.")
+            raise BadRequest(
+                worded(
+                    "fill: a tone has %(least_hz)s to %(most)s Hz, not %(hz)s.",
+                    least_hz=f"{LEAST_HZ:g}",
+                    most=f"{MOST_HZ:g}",
+                    hz=f"{hz:g}",
+                )
+            )
         if not LEAST_DBFS <= dbfs <= MOST_DBFS:
             raise BadRequest(
-                f"fill: a level is {LEAST_DBFS:g} to {MOST_DBFS:g} dBFS, not {dbfs:g}."
+                worded(
+                    "fill: a level is %(least_dbfs)s to %(most)s dBFS, not %(dbfs)s.",
+                    least_dbfs=f"{LEAST_DBFS:g}",
+                    most=f"{MOST_DBFS:g}",
+                    dbfs=f"{dbfs:g}",
+                )
             )
         return Fill("tone", round(hz, 1), round(dbfs, 1))
     if kind != "file":
-        raise BadRequest(f"fill: must be tone, silence or file, not {kind}.")
+        raise BadRequest(worded("fill: must be tone, silence or file, not %(kind)s.", kind=kind))
     seconds = len(samples) / 2 / rate_hz if rate_hz else 0.0
     if not LEAST_S <= seconds <= MOST_S:
         raise BadRequest(
-            f"fill: a file lasts {LEAST_S:g} to {MOST_S:g} s, this one {seconds:.2f} s."
+            worded(
+                "fill: a file lasts %(least_s)s to %(most)s s, this one %(seconds)s s.",
+                least_s=f"{LEAST_S:g}",
+                most=f"{MOST_S:g}",
+                seconds=f"{seconds:.2f}",
+            )
         )
     if int(np.abs(np.frombuffer(samples, "<i2").astype(np.int32)).max()) < _QUIET_PEAK:
-        raise BadRequest("fill: there is no sound in this file; for silence choose silence.")
+        raise BadRequest(
+            to_translate("fill: there is no sound in this file; for silence choose silence.")
+        )
     return Fill("file", samples=samples, rate_hz=rate_hz)

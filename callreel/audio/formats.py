@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from callreel.audio.encoders import ffmpeg, libopus
 from callreel.errors import FormatNeedsExtra, UnknownFormat
+from callreel.wording import worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ def by_name(name: str) -> str:
     folded = name.lower()
     found = _ALIASES.get(folded, folded)
     if found not in FORMATS:
-        raise UnknownFormat(f"There is no such format; known are {', '.join(FORMATS)}.")
+        raise UnknownFormat(
+            worded("There is no such format; known are %(known)s.", known=", ".join(FORMATS))
+        )
     return found
 
 
@@ -104,7 +107,10 @@ def find_format(extension: str, refine: str | None) -> str:
     if not family:
         known = [known for chosen in FORMATS.values() for known in chosen.extensions]
         raise UnknownFormat(
-            f"There is no such format; known extensions are {', '.join(dict.fromkeys(known))}."
+            worded(
+                "There is no such format; known extensions are %(known)s.",
+                known=", ".join(dict.fromkeys(known)),
+            )
         )
     if refine is None:
         return family[0]
@@ -112,8 +118,13 @@ def find_format(extension: str, refine: str | None) -> str:
     found = _ALIASES.get(folded, folded)
     if found not in family:
         raise UnknownFormat(
-            f"Parameter format: with {wanted} it may be {' or '.join(family)}; the extension"
-            f" chooses the family, one of {', '.join(FORMATS)}."
+            worded(
+                "Parameter format: with %(wanted)s it may be %(known)s; the "
+                "extension chooses the family, one of %(known_2)s.",
+                wanted=wanted,
+                known=" or ".join(family),
+                known_2=", ".join(FORMATS),
+            )
         )
     return found
 
@@ -126,4 +137,10 @@ def require_available(name: str) -> None:
     """
     chosen = FORMATS[name]
     if not chosen.is_installed():
-        raise FormatNeedsExtra(f"The format {name} needs {chosen.extra} to be installed.")
+        raise FormatNeedsExtra(
+            worded(
+                "The format %(name)s needs %(extra)s to be installed.",
+                name=name,
+                extra=str(chosen.extra),
+            )
+        )

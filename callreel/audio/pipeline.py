@@ -24,6 +24,7 @@ from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
 from callreel.errors import Unplayable
 from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
 from callreel.spans import Mask, mask_of
+from callreel.wording import to_translate
 
 _RATES = {
     "mp3": mp3.RATES,
@@ -77,7 +78,7 @@ def open_output(
             source.close()
             raise
     if facts.frames == 0:
-        raise Unplayable("There is no sound in this recording.")
+        raise Unplayable(to_translate("There is no sound in this recording."))
     writer = _WRITERS[spec.format]
 
     def render(path: Path, tick: Tick) -> list[int]:

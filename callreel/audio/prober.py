@@ -19,6 +19,7 @@ from callreel.audio.probe_child import OUT_OF_MEMORY, receive, send
 from callreel.audio.reader import ByteReader
 from callreel.errors import Unavailable, Unplayable
 from callreel.model import SourceFacts
+from callreel.wording import to_translate
 
 _MOST_READ_BYTES = 1 << 20
 
@@ -98,7 +99,8 @@ class Prober:
             )
         except OSError as error:
             raise Unavailable(
-                "The process that decodes files cannot be started now.", why=str(error)
+                to_translate("The process that decodes files cannot be started now."),
+                why=str(error),
             ) from error
         self._child = child
         try:
@@ -107,7 +109,8 @@ class Prober:
             code = child.wait()
             self._discard()
             raise Unavailable(
-                "The process that decodes files ended before it was ready.", why=f"code {code}"
+                to_translate("The process that decodes files ended before it was ready."),
+                why=f"code {code}",
             ) from None
         return child
 

@@ -23,6 +23,7 @@ from callreel.audio.blocks import SafeBytes
 from callreel.audio.footer import Footer, append_footer, read_footer
 from callreel.audio.virtual import Part
 from callreel.errors import RenderGoesOn, Unavailable
+from callreel.wording import to_translate
 
 Tick = Callable[[], None]
 """Called for each second of sound or more often than once a second; raises when the render should
@@ -31,7 +32,7 @@ Render = Callable[[Path, Tick], list[int]]
 """Writes a whole output into the file. Gives the positions, rising, at which it may be cut: between
 two neighbours, and before the first and behind the last, there is at most one second of sound."""
 
-_LATER = "The recording is being prepared in this format; ask again."
+_LATER = to_translate("The recording is being prepared in this format; ask again.")
 _RETRY_S = 5
 
 
@@ -142,7 +143,7 @@ class RenderCache:
 
     def _start(self, name: str, render: Render) -> _Job:
         if self._closing.is_set():
-            raise Unavailable("Callreel is being stopped.", retry_after_s=_RETRY_S)
+            raise Unavailable(to_translate("Callreel is being stopped."), retry_after_s=_RETRY_S)
         job = _Job()
         self._jobs[name] = job
         job.future = self._workers.submit(self._work, name, render, job)
@@ -153,7 +154,7 @@ class RenderCache:
 
         def tick() -> None:
             if job.stop.is_set():
-                raise Unavailable("The render was given up.", retry_after_s=_RETRY_S)
+                raise Unavailable(to_translate("The render was given up."), retry_after_s=_RETRY_S)
 
         try:
             tick()
@@ -165,7 +166,7 @@ class RenderCache:
                 self._keep(part, name)
         except OSError as error:
             raise Unavailable(
-                "The recording cannot be prepared in this format now.",
+                to_translate("The recording cannot be prepared in this format now."),
                 retry_after_s=60,
                 why=str(error),
             ) from error
@@ -253,7 +254,9 @@ class RenderedFile:
             end = min(stop, marks[following] if following < len(marks) else stop)
             data = os.pread(self._fd, end - at, at)
             if not data:
-                raise Unavailable("The prepared recording cannot be read.", retry_after_s=_RETRY_S)
+                raise Unavailable(
+                    to_translate("The prepared recording cannot be read."), retry_after_s=_RETRY_S
+                )
             yield Part(SafeBytes(data), 1.0)
             at += len(data)
 

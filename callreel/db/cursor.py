@@ -12,10 +12,11 @@ import re
 
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
+from callreel.wording import to_translate
 
 _PLACE = re.compile(r"(-?\d{1,18})\|([^\0]+)", re.ASCII | re.DOTALL)
 
-_NOT_OURS = "cursor: this is not one that this server gave out."
+_NOT_OURS = to_translate("cursor: this is not one that this server gave out.")
 
 
 def make(at: UnixMillis, object_id: str) -> str:

@@ -39,6 +39,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from callreel.db import migrate
 from callreel.db.lookup import Lookup, Lookups, Row
 from callreel.errors import BadRequest, ConfigurationError, Conflict, Unavailable
+from callreel.wording import to_translate, worded
 
 BUSY_TIMEOUT_S = 5
 """How long a writer waits for another before it is told to come back."""
@@ -125,7 +126,11 @@ class Database:
                 if time.monotonic() < deadline:
                     raise
                 raise BadRequest(
-                    f"This took longer than {limit_s:g} s; choose a shorter period or fewer calls."
+                    worded(
+                        "This took longer than %(limit_s)s s; choose a shorter period or "
+                        "fewer calls.",
+                        limit_s=f"{limit_s:g}",
+                    )
                 ) from error
             finally:
                 if isinstance(driver, sqlite3.Connection):
@@ -313,7 +318,7 @@ def _refuse_what_no_database_holds(engine: Engine) -> None:
 
 
 def _unstorable() -> BadRequest:
-    return BadRequest("A value holds what the database cannot store.")
+    return BadRequest(to_translate("A value holds what the database cannot store."))
 
 
 @contextmanager
@@ -321,7 +326,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        raise Conflict("This contradicts what is stored.", why=str(error.orig)) from error
+        raise Conflict(
+            to_translate("This contradicts what is stored."), why=str(error.orig)
+        ) from error
     except DataError as error:
         # Such as a NUL in a text on PostgreSQL: it came from whoever asked.
         raise _unstorable() from error
@@ -335,5 +342,7 @@ def _translated() -> Iterator[None]:
 
 def _away(why: str) -> Unavailable:
     return Unavailable(
-        "The database cannot be reached now; try again.", retry_after_s=BUSY_TIMEOUT_S, why=why
+        to_translate("The database cannot be reached now; try again."),
+        retry_after_s=BUSY_TIMEOUT_S,
+        why=why,
     )

@@ -22,6 +22,7 @@ from callreel.db.schema import (
 )
 from callreel.errors import BadRequest, NotFound
 from callreel.model import Fill, Scope
+from callreel.wording import to_translate, worded
 
 DEFAULT_STORE = "1"
 DEFAULT_VOICELOCATION = "1"
@@ -104,8 +105,14 @@ def find_site(conn: Connection, id_or_name: str) -> Site:
     if row is None:
         rows = conn.execute(select(sites).where(sites.c.name == id_or_name)).mappings().all()
         if len(rows) != 1:
-            known = ", ".join(site.name for site in list_sites(conn)) or "none yet"
-            raise NotFound(f"There is no one site {id_or_name!r}; known: {known}.")
+            known = ", ".join(site.name for site in list_sites(conn)) or to_translate("none yet")
+            raise NotFound(
+                worded(
+                    "There is no one site %(site)s; known: %(known)s.",
+                    site=repr(id_or_name),
+                    known=known,
+                )
+            )
         row = rows[0]
     return _site_of(row)
 
@@ -137,11 +144,19 @@ def set_site(conn: Connection, site: Site) -> None:
     for name in ("pad_s", "settle_s", "max_span_s", "burn_in_after_s"):
         value = getattr(site, name)
         if value is not None and not 0 <= value <= MOST_S:
-            raise BadRequest(f"{name}: {value} is not a number of seconds from 0 to a year.")
+            raise BadRequest(
+                worded(
+                    "%(name)s: %(value)s is not a number of seconds from 0 to a year.",
+                    name=name,
+                    value=str(value),
+                )
+            )
     if site.max_span_s == 0:
-        raise BadRequest("max_span_s: must be more than 0.")
+        raise BadRequest(to_translate("max_span_s: must be more than 0."))
     if site.retention_days is not None and not 1 <= site.retention_days <= MOST_DAYS:
-        raise BadRequest(f"retention_days: not a number of days from 1 to {MOST_DAYS}.")
+        raise BadRequest(
+            worded("retention_days: not a number of days from 1 to %(most)s.", most=str(MOST_DAYS))
+        )
     values = {**asdict(site), **_fill_columns(site.fill)}
     del values["fill"]
     conn.execute(update(sites).where(sites.c.id == values.pop("id")).values(**values))
@@ -196,7 +211,13 @@ def find_group(conn: Connection, name: str) -> str:
     wanted = select(groups.c.id).where(groups.c.site_id == site.id, groups.c.name == group_name)
     group_id = conn.execute(wanted).scalar()
     if group_id is None:
-        raise NotFound(f"There is no group {group_name!r} in {site.name}.")
+        raise NotFound(
+            worded(
+                "There is no group %(group_name)s in %(name)s.",
+                group_name=repr(group_name),
+                name=site.name,
+            )
+        )
     return str(group_id)
 
 
@@ -219,7 +240,7 @@ def set_user(
     """Name a user of the directory and put them into a group; made where new."""
     user_id = ensure_user(conn, site_id, extension)
     if user_id is None:
-        raise BadRequest("extension: must not be empty.")
+        raise BadRequest(to_translate("extension: must not be empty."))
     conn.execute(
         update(directory_users)
         .where(directory_users.c.id == user_id)
@@ -311,7 +332,7 @@ def set_echo_url(conn: Connection, voicelocation: str, url: str | None) -> None:
         update(voicelocations).where(voicelocations.c.id == voicelocation).values(echo_url=url)
     )
     if not changed.rowcount:
-        raise NotFound(f"There is no voicelocation {voicelocation!r}.")
+        raise NotFound(worded("There is no voicelocation %(id)s.", id=repr(voicelocation)))
 
 
 def set_voicelocation(conn: Connection, wanted: Voicelocation) -> None:

@@ -38,6 +38,7 @@ from callreel.db.schema import (
 )
 from callreel.db.terms import begins, holds
 from callreel.model import Scope
+from callreel.wording import to_translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,18 +230,18 @@ def uses(conn: Connection, entry: Group | DirectoryUser | Channel | Datasource) 
     """What still uses an entry, in words; None where nothing does."""
     columns: dict[type, tuple[tuple[str, Column[Any]], ...]] = {
         Group: (
-            ("users of the directory are in it", directory_users.c.group_id),
-            ("web users reach it", web_user_reach.c.group_id),
+            (to_translate("users of the directory are in it"), directory_users.c.group_id),
+            (to_translate("web users reach it"), web_user_reach.c.group_id),
         ),
         DirectoryUser: (
-            ("calls are theirs", call_records.c.directory_user_id),
-            ("signals name them", signals.c.directory_user_id),
+            (to_translate("calls are theirs"), call_records.c.directory_user_id),
+            (to_translate("signals name them"), signals.c.directory_user_id),
         ),
         Channel: (
-            ("calls went over it", call_records.c.channel_id),
-            ("signals name it", signals.c.channel_id),
+            (to_translate("calls went over it"), call_records.c.channel_id),
+            (to_translate("signals name it"), signals.c.channel_id),
         ),
-        Datasource: (("calls came from it", call_records.c.datasource),),
+        Datasource: ((to_translate("calls came from it"), call_records.c.datasource),),
     }
     for told, column in columns[type(entry)]:
         if conn.execute(select(exists().where(column == entry.id))).scalar():

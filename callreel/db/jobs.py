@@ -29,6 +29,7 @@ from sqlalchemy import insert as insert_row
 from callreel.db.job_tables import jobs
 from callreel.errors import BadRequest
 from callreel.model import Scope, UnixMillis, WebUserId
+from callreel.wording import restored, stored, worded
 
 LEASE_MS = 60_000
 """How long a worker that says nothing keeps a job."""
@@ -117,7 +118,7 @@ def as_json(value: object) -> str:
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise BadRequest(f"parameters: {error}.") from None
+        raise BadRequest(worded("parameters: %(error)s.", error=str(error))) from None
 
 
 def find(conn: Connection, job_id: str) -> Job | None:
@@ -227,7 +228,7 @@ def finish(
         state=JobState.DONE.value,
         done_count=done,
         total_count=done,
-        told=told,
+        told=stored(told),
         file_name=file[0],
         size_bytes=file[1],
         finished_at=now,
@@ -237,7 +238,7 @@ def finish(
 
 def fail(conn: Connection, job: Job, told: str, now: UnixMillis) -> bool:
     """A job failed; told says why and what to do. False as in ``renew``."""
-    return _end(conn, job, state=JobState.FAILED.value, told=told, finished_at=now)
+    return _end(conn, job, state=JobState.FAILED.value, told=stored(told), finished_at=now)
 
 
 def give_back(conn: Connection, job: Job) -> bool:
@@ -254,7 +255,7 @@ def cancel(conn: Connection, job_id: str, told: str, now: UnixMillis) -> bool:
     changed = conn.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
-        .values(state=JobState.CANCELLED.value, told=told, finished_at=now)
+        .values(state=JobState.CANCELLED.value, told=stored(told), finished_at=now)
     )
     return bool(changed.rowcount)
 
@@ -302,7 +303,7 @@ def _job(row: RowMapping) -> Job:
         state=JobState(row["state"]),
         done_count=row["done_count"],
         total_count=row["total_count"],
-        told=row["told"],
+        told=None if row["told"] is None else restored(row["told"]),
         reach=_reach(row["reach"]),
         file_name=row["file_name"],
         size_bytes=row["size_bytes"],

@@ -151,8 +151,18 @@ def _the_one(what: str, named: str, found: Sequence[Place]) -> Place:
     # An id is nobody else's, whatever others are called.
     exact = [place for place in found if place.id == named] or found
     if not exact:
-        raise BadRequest(f"{what}: there is no {named[:60]!r} here.")
+        raise BadRequest(
+            worded("%(what)s: there is no %(named)s here.", what=what, named=repr(named[:60]))
+        )
     if len(exact) > 1:
         told = "; ".join(place.name for place in exact[:5])
-        raise BadRequest(f"{what}: {len(exact)} are called {named[:60]!r}: {told}.")
+        raise BadRequest(
+            worded(
+                "%(what)s: %(exact)s are called %(named)s: %(told)s.",
+                what=what,
+                exact=len(exact),
+                named=repr(named[:60]),
+                told=told,
+            )
+        )
     return exact[0]

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from callreel.db.job_tables import schedules
 from callreel.db.jobs import as_json
 from callreel.model import UnixMillis, WebUserId
+from callreel.wording import restored, stored
 
 LEASE_MS = 600_000
 """How long a run that says nothing keeps its schedule; longer than a mail server is waited for."""
@@ -245,7 +246,7 @@ def finish(conn: Connection, schedule: Schedule, outcome: Outcome, now: UnixMill
     values: dict[str, object] = {
         "last_run_at": now,
         "last_state": outcome.state,
-        "last_result": outcome.told,
+        "last_result": stored(outcome.told),
         "lease_until": None,
         "claimed_by": None,
     }
@@ -284,12 +285,13 @@ def claims(conn: Connection) -> frozenset[tuple[str, str]]:
 
 
 def _schedule(row: RowMapping) -> Schedule:
-    left_out = {"parameters", "recipients", "pending", "lease_until"}
+    left_out = {"parameters", "recipients", "pending", "last_result", "lease_until"}
     values = {name: value for name, value in row.items() if name not in left_out}
-    pending = row["pending"]
+    pending, result = row["pending"], row["last_result"]
     return Schedule(
         **values,
         parameters=json.loads(row["parameters"]),
+        last_result=None if result is None else restored(result),
         recipients=tuple(json.loads(row["recipients"])),
         pending=None if pending is None else tuple(json.loads(pending)),
     )

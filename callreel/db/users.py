@@ -30,6 +30,7 @@ from callreel.db.people_schema import leases, web_sessions
 from callreel.db.schema import api_keys, groups, sites, web_user_reach, web_users
 from callreel.errors import BadRequest, Conflict, NotFound
 from callreel.model import Role, Scope, UnixMillis, WebUser, WebUserId
+from callreel.wording import to_translate, worded
 
 MAX_NAME_CHARS = 128
 EVERYTHING = Scope(everything=True)
@@ -64,13 +65,24 @@ def add_user(
     """
     # Basic cuts name and password at the first colon (RFC 7617, section 2).
     if not username or ":" in username or len(username) > MAX_NAME_CHARS:
-        raise BadRequest(f"user name: 1 to {MAX_NAME_CHARS} characters, without a colon.")
+        raise BadRequest(
+            worded(
+                "user name: 1 to %(most)s characters, without a colon.", most=str(MAX_NAME_CHARS)
+            )
+        )
     if username != username.strip() or not username.isprintable():
-        raise BadRequest("user name: no blanks at the ends and no control characters.")
+        raise BadRequest(
+            to_translate("user name: no blanks at the ends and no control characters.")
+        )
     if username.casefold() in RESERVED:
-        raise BadRequest(f"user name: {username!r} stands for no person in the audit log.")
+        raise BadRequest(
+            worded(
+                "user name: %(username)s stands for no person in the audit log.",
+                username=repr(username),
+            )
+        )
     if by_name(conn, username) is not None:
-        raise Conflict(f"There is a user {username!r} already.")
+        raise Conflict(worded("There is a user %(username)s already.", username=repr(username)))
     user_id = WebUserId("w" + secrets.token_hex(8))
     conn.execute(
         insert(web_users).values(
@@ -240,14 +252,16 @@ def require_known_reach(conn: Connection, reach: Scope) -> None:
         NotFound: The first that is missing.
     """
     for table, wanted, kind in (
-        (sites, reach.site_ids, "site"),
-        (groups, reach.group_ids, "group"),
+        (sites, reach.site_ids, to_translate("site")),
+        (groups, reach.group_ids, to_translate("group")),
     ):
         known = set(
             conn.execute(select(table.c.id).where(table.c.id.in_(sorted(wanted)))).scalars()
         )
         for missing in sorted(wanted - known):
-            raise NotFound(f"There is no {kind} {missing!r}.")
+            raise NotFound(
+                worded("There is no %(kind)s %(missing)s.", kind=kind, missing=repr(missing))
+            )
 
 
 def chiefs(conn: Connection) -> tuple[WebUserId, ...]:
@@ -325,7 +339,7 @@ def _change(conn: Connection, username: str, **values: object) -> None:
         update(web_users).where(web_users.c.username_folded == username.casefold()).values(**values)
     )
     if not changed.rowcount:
-        raise NotFound(f"There is no user {username!r}.")
+        raise NotFound(worded("There is no user %(user)s.", user=repr(username)))
 
 
 def add_key(conn: Connection, username: str, key_hash: str, label: str, now: UnixMillis) -> str:
@@ -336,7 +350,7 @@ def add_key(conn: Connection, username: str, key_hash: str, label: str, now: Uni
     """
     user = by_name(conn, username)
     if user is None:
-        raise NotFound(f"There is no user {username!r}.")
+        raise NotFound(worded("There is no user %(user)s.", user=repr(username)))
     key_id = "a" + secrets.token_hex(6)
     conn.execute(
         insert(api_keys).values(
@@ -354,7 +368,7 @@ def revoke_key(conn: Connection, key_id: str, now: UnixMillis) -> None:
     """
     changed = conn.execute(update(api_keys).where(api_keys.c.id == key_id).values(disabled_at=now))
     if not changed.rowcount:
-        raise NotFound(f"There is no API key {key_id!r}.")
+        raise NotFound(worded("There is no API key %(key_id)s.", key_id=repr(key_id)))
 
 
 def find_key(conn: Connection, key_id: str) -> ApiKey:
@@ -365,7 +379,7 @@ def find_key(conn: Connection, key_id: str) -> ApiKey:
     """
     found = _keys(conn, api_keys.c.id == key_id)
     if not found:
-        raise NotFound(f"There is no API key {key_id!r}.")
+        raise NotFound(worded("There is no API key %(key_id)s.", key_id=repr(key_id)))
     return found[0]
 
 

@@ -15,6 +15,7 @@ from callreel.documents.cells import Cell, for_xml
 from callreel.documents.shown import shown
 from callreel.documents.tables import Column, Table
 from callreel.errors import BadRequest, ConfigurationError
+from callreel.wording import worded
 
 MAX_PDF_ROWS = 1_000
 """Of one report on paper; drawing takes about a second for each 120."""
@@ -74,8 +75,11 @@ def write_pdf(
     for row in table.rows:
         if len(rows) == MAX_PDF_ROWS:
             raise BadRequest(
-                f"The report has more than {MAX_PDF_ROWS} rows, which is too much for paper; "
-                "take csv or xlsx, or a shorter period."
+                worded(
+                    "The report has more than %(most)s rows, which is too much for "
+                    "paper; take csv or xlsx, or a shorter period.",
+                    most=str(MAX_PDF_ROWS),
+                )
             )
         rows.append(row)
     page = "".join(_page(table, rows, zone, headline, chart))

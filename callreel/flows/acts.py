@@ -14,13 +14,21 @@ from sqlalchemy import Connection
 from callreel.access.policy import NOTHING, Action, scope_for
 from callreel.db import audit
 from callreel.errors import BadRequest, Conflict, Forbidden
-from callreel.model import Principal, Scope, UnixMillis
+from callreel.model import Principal, Role, Scope, UnixMillis
+from callreel.wording import joined, to_translate, worded
 
 Values = Mapping[str, object]
 """What a thing is, by the names of its settings; JSON values."""
 MAX_PAGE = 500
 """Rows of one page of a list at the most."""
 MAX_NAME_CHARS = 200
+_ROLES = {
+    Role.ADMINISTRATOR: to_translate("administrator"),
+    Role.SUPERVISOR: to_translate("supervisor"),
+    Role.COMPLIANCE: to_translate("compliance"),
+    Role.INTEGRATOR: to_translate("integrator"),
+    Role.AUDITOR: to_translate("auditor"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,9 @@ class Act:
             Forbidden: Not an administrator of everything.
         """
         if not self.scope.everything:
-            raise Forbidden("Only an administrator who reaches every site may do this.")
+            raise Forbidden(
+                to_translate("Only an administrator who reaches every site may do this.")
+            )
 
     def tell(
         self,
@@ -74,7 +84,9 @@ def require_scope(principal: Principal, action: Action) -> Scope:
     """
     scope = scope_for(principal, action)
     if scope == NOTHING:
-        raise Forbidden(f"A user with the role {principal.role.value} may not do this.")
+        raise Forbidden(
+            worded("A user with the role %(role)s may not do this.", role=_ROLES[principal.role])
+        )
     return scope
 
 
@@ -92,15 +104,25 @@ def require_unchanged(seen: Values | None, now: Values) -> None:
         return
     differs = {name: value for name, value in now.items() if seen.get(name) != value}
     if differs:
-        told = "; ".join(
-            f"{name} is {_told(value)} now, it was {_told(seen.get(name))}"
-            for name, value in differs.items()
+        told = joined(
+            [
+                worded(
+                    "%(name)s is %(now)s now, it was %(before)s",
+                    name=name,
+                    now=_told(value),
+                    before=_told(seen.get(name)),
+                )
+                for name, value in differs.items()
+            ],
+            "; ",
         )
-        raise Conflict(f"Somebody changed this meanwhile: {told}.", differs=differs)
+        raise Conflict(
+            worded("Somebody changed this meanwhile: %(told)s.", told=told), differs=differs
+        )
 
 
 def _told(value: object) -> str:
-    return "not set" if value is None else str(value)
+    return to_translate("not set") if value is None else str(value)
 
 
 EVERYTHING = "everything"
@@ -115,7 +137,13 @@ def require_name(name: str, what: str = "name") -> str:
     """
     name = name.strip()
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise BadRequest(f"{what}: 1 to {MAX_NAME_CHARS} characters, and no control characters.")
+        raise BadRequest(
+            worded(
+                "%(what)s: 1 to %(most)s characters, and no control characters.",
+                what=what,
+                most=str(MAX_NAME_CHARS),
+            )
+        )
     return name
 
 
@@ -130,7 +158,13 @@ def require_place_name(name: str, what: str = "name") -> str:
     """
     name = require_name(name, what)
     if "," in name or "/" in name or name.casefold() == EVERYTHING:
-        raise BadRequest(f"{what}: without a comma or a slash, and not {EVERYTHING!r}.")
+        raise BadRequest(
+            worded(
+                "%(what)s: without a comma or a slash, and not %(everything)s.",
+                what=what,
+                everything=repr(EVERYTHING),
+            )
+        )
     return name
 
 
@@ -141,5 +175,5 @@ def require_limit(limit: int) -> int:
         BadRequest: None, or too many.
     """
     if not 1 <= limit <= MAX_PAGE:
-        raise BadRequest(f"limit: a number from 1 to {MAX_PAGE}.")
+        raise BadRequest(worded("limit: a number from 1 to %(most)s.", most=str(MAX_PAGE)))
     return limit

@@ -61,7 +61,7 @@ class Browse:
         with self._db.read() as conn:
             found = calls.find_call(conn, scope_for(principal, Action.SEE_CALLS), call_id)
         if found is None:
-            raise NotFound("There is no such call.")
+            raise NotFound(to_translate("There is no such call."))
         return found
 
     def changes(self, principal: Principal, since: str | None, limit: int) -> changes.ChangePage:

@@ -22,6 +22,7 @@ from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order, Parameters
 from callreel.model import Span, UnixMillis
 from callreel.periods import local, parse_period, words
+from callreel.wording import to_translate, worded
 from callreel.zones import zone_named
 
 PAGE = 1000
@@ -222,16 +223,34 @@ def _resolved(asked: _Asked, at: int) -> _Asked:
 def _read(parameters: Parameters) -> _Asked:
     unknown = sorted(parameters.keys() - _KEYS)
     if unknown:
-        raise BadRequest(f"{unknown[0]}: not known; use {', '.join(sorted(_KEYS))}.")
+        raise BadRequest(
+            worded(
+                "%(unknown)s: not known; use %(known)s.",
+                unknown=unknown[0],
+                known=", ".join(sorted(_KEYS)),
+            )
+        )
     chosen = parameters.get("format", "csv")
     if chosen not in FORMATS:
-        raise BadRequest(f"format: {chosen!r} is not one of {', '.join(FORMATS)}.")
+        raise BadRequest(
+            worded(
+                "format: %(form)s is not one of %(known)s.",
+                form=repr(chosen),
+                known=", ".join(FORMATS),
+            )
+        )
     sort = parameters.get("sort", Sorting.NEWEST.value)
     if sort not in tuple(Sorting):
-        raise BadRequest(f"sort: {str(sort)[:40]!r} is not one of {', '.join(Sorting)}.")
+        raise BadRequest(
+            worded(
+                "sort: %(sort)s is not one of %(known)s.",
+                sort=repr(str(sort)[:40]),
+                known=", ".join(Sorting),
+            )
+        )
     period = parameters.get("period")
     if period is not None and not isinstance(period, str):
-        raise BadRequest("period: not a text.")
+        raise BadRequest(to_translate("period: not a text."))
     return _Asked(
         filter_of(parameters.get("filter", {})),
         period,

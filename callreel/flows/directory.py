@@ -23,10 +23,16 @@ from callreel.flows.acts import (
     require_scope,
     require_unchanged,
 )
+from callreel.flows.directory_rules import require_group, require_site, taken
 from callreel.model import Clock, Principal, Scope
+from callreel.wording import to_translate, worded
 
 MAX_EXTENSION_CHARS = 64
-_WORDS: dict[type, str] = {Group: "group", DirectoryUser: "extension", Channel: "channel"}
+_WORDS: dict[type, str] = {
+    Group: to_translate("group"),
+    DirectoryUser: to_translate("extension"),
+    Channel: to_translate("channel"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,14 @@ class Directory:
         with self._db.read() as conn:
             found = entries.named(conn, kind, site_id, name)
             if found is None or entries.find(conn, kind, scope, found.id) is None:
-                raise NotFound(f"There is no {_WORDS[kind]} {name!r} in {site_id}.")
+                raise NotFound(
+                    worded(
+                        "There is no %(words)s %(name)s in %(site_id)s.",
+                        words=_WORDS[kind],
+                        name=repr(name),
+                        site_id=site_id,
+                    )
+                )
             return found
 
     def add_group(
@@ -142,9 +155,9 @@ class Directory:
         name = _group_name(name)
         with self._db.write() as conn:
             changes.hold_order(conn)
-            _require_site(conn, scope, site_id)
+            require_site(conn, scope, site_id)
             if entries.named(conn, Group, site_id, name) is not None:
-                raise Conflict(f"There is a group {name!r} in {site_id} already.")
+                raise taken(Group, name, site_id)
             group = Group(directory.ensure_group(conn, site_id, name), site_id, name)
             act.tell(conn, "group.add", group.id, before=None, after=asdict(group))
         return group
@@ -183,7 +196,7 @@ class Directory:
             if name == before.name:
                 return before
             if entries.named(conn, Group, before.site_id, name) is not None:
-                raise Conflict(f"There is a group {name!r} in {before.site_id} already.")
+                raise taken(Group, name, before.site_id)
             entries.rename_group(conn, group_id, name)
             after = replace(before, name=name)
             act.tell(conn, "group.rename", group_id, before=asdict(before), after=asdict(after))
@@ -220,13 +233,18 @@ class Directory:
         extension = require_name(wanted.extension, "extension")
         name = require_name(wanted.name or extension)
         if len(extension) > MAX_EXTENSION_CHARS or extension != wanted.extension:
-            raise BadRequest(f"extension: 1 to {MAX_EXTENSION_CHARS} characters, no blanks around.")
+            raise BadRequest(
+                worded(
+                    "extension: 1 to %(most)s characters, no blanks around.",
+                    most=str(MAX_EXTENSION_CHARS),
+                )
+            )
         with self._db.write() as conn:
             changes.hold_order(conn)
-            _require_site(conn, scope, wanted.site_id)
-            _require_group(conn, scope, wanted.site_id, wanted.group_id)
+            require_site(conn, scope, wanted.site_id)
+            require_group(conn, scope, wanted.site_id, wanted.group_id)
             if entries.named(conn, DirectoryUser, wanted.site_id, extension) is not None:
-                raise Conflict(f"There is an extension {extension!r} in {wanted.site_id} already.")
+                raise taken(DirectoryUser, extension, wanted.site_id)
             user_id = directory.set_user(
                 conn, wanted.site_id, extension, name=name, group_id=wanted.group_id
             )
@@ -263,14 +281,16 @@ class Directory:
             changes.hold_order(conn)
             before = entries.find(conn, DirectoryUser, scope, wanted.id)
             if before is None:
-                raise NotFound("There is no such user of the directory.")
+                raise NotFound(to_translate("There is no such user of the directory."))
             require_unchanged(None if seen is None else asdict(seen), asdict(before))
             if (wanted.site_id, wanted.extension) != (before.site_id, before.extension):
                 raise BadRequest(
-                    "extension: calls are found by it; add another one, and leave this one."
+                    to_translate(
+                        "extension: calls are found by it; add another one, and leave this one."
+                    )
                 )
             if wanted.group_id != before.group_id:
-                _require_group(conn, scope, wanted.site_id, wanted.group_id)
+                require_group(conn, scope, wanted.site_id, wanted.group_id)
             if wanted == before:
                 return before
             entries.change_user(conn, wanted)
@@ -297,12 +317,12 @@ class Directory:
         act = Act(who, self._clock(), address)
         scope = act.scope
         if name != require_name(name):
-            raise BadRequest("name: no blanks at the ends; the switch has none.")
+            raise BadRequest(to_translate("name: no blanks at the ends; the switch has none."))
         with self._db.write() as conn:
             changes.hold_order(conn)
-            _require_site(conn, scope, site_id)
+            require_site(conn, scope, site_id)
             if entries.named(conn, Channel, site_id, name) is not None:
-                raise Conflict(f"There is a channel {name!r} in {site_id} already.")
+                raise taken(Channel, name, site_id)
             channel = Channel(str(directory.ensure_channel(conn, site_id, name)), site_id, name)
             act.tell(conn, "channel.add", channel.id, before=None, after=asdict(channel))
         return channel
@@ -334,7 +354,9 @@ class Directory:
             before = _find_own(conn, kind, scope, entry_id)
             used = entries.uses(conn, before)
             if used is not None:
-                raise Conflict(f"{before.name} cannot be removed: {used}.")
+                raise Conflict(
+                    worded("%(name)s cannot be removed: %(used)s.", name=before.name, used=used)
+                )
             entries.remove(conn, before)
             act.tell(conn, action, entry_id, before=asdict(before), after=None)
 
@@ -356,25 +378,8 @@ def _find_own(conn: Connection, kind: type[Entry], scope: Scope, entry_id: str) 
     wholly = replace(scope, group_ids=frozenset())
     found = entries.find(conn, kind, wholly, entry_id)
     if found is None:
-        raise NotFound("There is no such entry in the directory.")
+        raise NotFound(to_translate("There is no such entry in the directory."))
     return found
-
-
-def _require_site(conn: Connection, scope: Scope, site_id: str) -> None:
-    wholly = replace(scope, group_ids=frozenset())
-    if site_id not in entries.sites_in_sight(conn, wholly):
-        raise NotFound(f"There is no site {site_id!r}.")
-
-
-def _require_group(conn: Connection, scope: Scope, site_id: str, group_id: str | None) -> None:
-    """Refuse a group of another site, and whatever is beyond reach."""
-    if group_id is None:
-        # Somebody in no group is out of sight for whoever reaches a group only.
-        _require_site(conn, scope, site_id)
-        return
-    group = entries.find(conn, Group, scope, group_id)
-    if group is None or group.site_id != site_id:
-        raise NotFound(f"There is no such group in {site_id}.")
 
 
 def _group_name(name: str) -> str:

@@ -11,6 +11,7 @@ from callreel.db.terms import Field, Term
 from callreel.errors import BadRequest
 from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import WEEKDAYS
+from callreel.wording import to_translate, worded
 from callreel.zones import zone_named
 
 _Read = Callable[[object], object]
@@ -36,19 +37,31 @@ def filter_of(told: object) -> CallFilter:
         BadRequest: A name is not known, or a value of the wrong kind; the message names it.
     """
     if not isinstance(told, Mapping):
-        raise BadRequest("filter: not a set of names and values.")
+        raise BadRequest(to_translate("filter: not a set of names and values."))
     values: dict[str, object] = {}
     for name, value in told.items():
         read = _FIELDS.get(str(name))
         if read is None:
             known = ", ".join(field.name for field in fields(CallFilter))
-            raise BadRequest(f"filter: there is no {str(name)[:40]!r}; known: {known}.")
+            raise BadRequest(
+                worded(
+                    "filter: there is no %(name)s; known: %(known)s.",
+                    name=repr(str(name)[:40]),
+                    known=known,
+                )
+            )
         if value is None:
             continue
         try:
             values[str(name)] = read(value)
         except (ValueError, TypeError, KeyError):
-            raise BadRequest(f"filter.{name}: {str(value)[:60]!r} is of the wrong kind.") from None
+            raise BadRequest(
+                worded(
+                    "filter.%(name)s: %(value)s is of the wrong kind.",
+                    name=name,
+                    value=repr(str(value)[:60]),
+                )
+            ) from None
     return CallFilter(**values)  # type: ignore[arg-type]  # read one by one above
 
 

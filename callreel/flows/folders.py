@@ -8,6 +8,7 @@ from pathlib import Path
 
 from callreel.errors import BadRequest, ConfigurationError
 from callreel.flows.making import sync
+from callreel.wording import to_translate, worded
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}[A-Za-z0-9_-]|[A-Za-z0-9]", re.ASCII)
 _CLAIMED = re.compile(r"([js][0-9a-f]{16})\.([0-9a-f]{16})", re.ASCII)
@@ -21,8 +22,12 @@ def checked_folder(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise BadRequest(
-            f"folder: {name[:80]!r} is not the name of a folder: letters, digits, blanks, dots, "
-            "hyphens and underscores, beginning with a letter or a digit."
+            worded(
+                "folder: %(name)s is not the name of a folder: letters, digits, "
+                "blanks, dots, hyphens and underscores, beginning with a letter or "
+                "a digit.",
+                name=repr(name[:80]),
+            )
         )
     return name
 
@@ -36,15 +41,19 @@ def put_into(allowed: str, folder: str, name: str, source: Path) -> Path:
         OSError: It cannot be written.
     """
     if not allowed:
-        raise ConfigurationError("schedules.folder: no folder is allowed; set one.")
+        raise ConfigurationError(to_translate("schedules.folder: no folder is allowed; set one."))
     root = Path(allowed)
     if not root.is_dir():
         # Not made here: where it is missing, a share is not mounted.
-        raise ConfigurationError(f"schedules.folder: there is no folder {root}.")
+        raise ConfigurationError(
+            worded("schedules.folder: there is no folder %(root)s.", root=str(root))
+        )
     target = root / checked_folder(folder)
     target.mkdir(mode=0o750, exist_ok=True)
     if target.resolve() != root.resolve() / folder:
-        raise BadRequest(f"folder: {folder!r} is a link to somewhere else.")
+        raise BadRequest(
+            worded("folder: %(folder)s is a link to somewhere else.", folder=repr(folder))
+        )
     fresh, final = target / f".{name}.new", target / name
     try:
         fresh.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from callreel.flows.making import (
     why_not_written,
 )
 from callreel.model import Clock, Principal, Scope
+from callreel.wording import counted, to_translate, worded
 
 HEED_EVERY_S = 0.5
 """How often a worker looks whether its job is still wanted, and tells how far it is."""
@@ -103,15 +104,17 @@ class JobWorker:
         try:
             if job.tries > jobs.MAX_TRIES:
                 raise CallreelError(
-                    "The server ended each time while it worked on this. "
-                    "Ask for less at once, or have the log looked at."
+                    to_translate(
+                        "The server ended each time while it worked on this. Ask for less "
+                        "at once, or have the log looked at."
+                    )
                 )
             doing = _Doing(self._db, job, self._clock, self._stopping)
             made = self._make(job, folder, doing)
             kept = doing.finish(made)
             return [_worked(job, JobState.DONE, _rows(made.rows))] if kept else []
         except _NotWantedError:
-            return [_worked(job, JobState.CANCELLED, "not wanted any more")]
+            return [_worked(job, JobState.CANCELLED, to_translate("not wanted any more"))]
         except (_StoppingError, Unavailable) as error:
             self._erase(folder)
             with self._db.write() as conn:
@@ -124,7 +127,9 @@ class JobWorker:
         except OSError as error:
             return self._failed(job, folder, why_not_written(error), repr(error))
         except Exception as error:  # noqa: BLE001  # a fault in one kind must not end the worker
-            told = "It failed for a reason that the server's log tells; nothing was written."
+            told = to_translate(
+                "It failed for a reason that the server's log tells; nothing was written."
+            )
             return self._failed(job, folder, told, repr(error))
         finally:
             if not kept:
@@ -133,7 +138,9 @@ class JobWorker:
     def _make(self, job: Job, folder: Path, doing: _Doing) -> Made:
         kind = self._kinds.get(job.kind)
         if kind is None:
-            raise BadRequest(f"This server cannot make {job.kind!r} any more.")
+            raise BadRequest(
+                worded("This server cannot make %(kind)s any more.", kind=repr(job.kind))
+            )
         doing.begin(kind)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
@@ -196,7 +203,9 @@ class _Doing:
         """The owner, as the database knows them now."""
         owner = principal_now(self._db, self._job.web_user_id)
         if self._kind is None or not covers(require_scope(owner, self._kind.action), self._reach):
-            raise Forbidden("What you may see changed while this was written; ask for it again.")
+            raise Forbidden(
+                to_translate("What you may see changed while this was written; ask for it again.")
+            )
         return owner
 
     def heed(self, done: int, total: int | None) -> None:
@@ -222,7 +231,7 @@ class _Doing:
 
 
 def _rows(count: int) -> str:
-    return "1 row." if count == 1 else f"{count:,} rows."
+    return counted(count, "%(num)s row.", "%(num)s rows.")
 
 
 def _worked(job: Job, state: JobState, told: str, why: str = "") -> Worked:

@@ -17,7 +17,7 @@ from callreel.db.jobs import Job, JobState
 from callreel.errors import BadRequest, Forbidden, Gone, NotFound, NotReady, TooManyRequests
 from callreel.flows.making import Kind, Parameters, covers, require_scope
 from callreel.model import Clock, Principal
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 MAX_OPEN = 5
 """Jobs of one user that wait or run."""
@@ -79,12 +79,15 @@ class Jobs:
         require_scope(principal, maker.action)
         checked = maker.checked(parameters)
         if len(jobs.as_json(checked)) > MAX_PARAMETER_CHARS:
-            raise BadRequest("parameters: they are too long.")
+            raise BadRequest(to_translate("parameters: they are too long."))
         now = self._clock()
         with self._db.write() as conn:
             if jobs.count_open(conn, principal.web_user_id) >= MAX_OPEN:
                 raise TooManyRequests(
-                    f"{MAX_OPEN} of your jobs are not done; wait for one, or cancel one.",
+                    worded(
+                        "%(most)s of your jobs are not done; wait for one, or cancel one.",
+                        most=str(MAX_OPEN),
+                    ),
                     retry_after_s=30,
                 )
             job = jobs.add(conn, kind, principal.web_user_id, checked, now)
@@ -120,7 +123,7 @@ class Jobs:
         """
         job = self.one(principal, job_id)
         with self._db.write() as conn:
-            jobs.cancel(conn, job.id, "It was cancelled.", self._clock())
+            jobs.cancel(conn, job.id, to_translate("It was cancelled."), self._clock())
         return self.one(principal, job_id)
 
     def file(self, principal: Principal, job_id: str, *, address: str | None) -> JobFile:
@@ -134,21 +137,29 @@ class Jobs:
         """
         job = self.one(principal, job_id)
         if job.state in {JobState.WAITING, JobState.RUNNING}:
-            raise NotReady("This job is not done.", retry_after_s=2)
+            raise NotReady(to_translate("This job is not done."), retry_after_s=2)
         if job.state is not JobState.DONE or job.file_name is None:
-            raise NotFound("This job made no file.")
+            raise NotFound(to_translate("This job made no file."))
         now = self._clock()
         if job.expires_at <= now:
-            raise Gone("The file of this job was erased after a week; ask for it again.")
+            raise Gone(
+                to_translate("The file of this job was erased after a week; ask for it again.")
+            )
         scope = scope_for(principal, self._kind(job.kind).action)
         if job.reach is None or not covers(scope, job.reach):
             self._audit(principal, job, Forbidden.code, address)
             raise Forbidden(
-                "What you may see has changed since this file was made; ask for it again."
+                to_translate(
+                    "What you may see has changed since this file was made; ask for it again."
+                )
             )
         path = folder_of(self._folder, job) / job.file_name
         if not path.is_file():
-            raise Gone("The file of this job is not on this server any more; ask for it again.")
+            raise Gone(
+                to_translate(
+                    "The file of this job is not on this server any more; ask for it again."
+                )
+            )
         self._audit(principal, job, "allowed", address)
         suffix = path.suffix.lower()
         media_type = _TYPES.get(suffix) or mimetypes.types_map.get(suffix)
@@ -168,6 +179,10 @@ class Jobs:
         found = self._kinds.get(name)
         if found is None:
             raise BadRequest(
-                f"kind: there is no {name!r}; known: {', '.join(sorted(self._kinds))}."
+                worded(
+                    "kind: there is no %(name)s; known: %(known)s.",
+                    name=repr(name),
+                    known=", ".join(sorted(self._kinds)),
+                )
             )
         return found

@@ -42,9 +42,12 @@ from callreel.model import (
     UnixMillis,
     WebUserId,
 )
+from callreel.wording import to_translate
 
-OVER = "This player was closed, or its time is over. Ask for a new link where you found this one."
-NO_SUCH_LINK = "This link is not valid. It may be too old, or not copied as a whole."
+OVER = to_translate(
+    "This player was closed, or its time is over. Ask for a new link where you found this one."
+)
+NO_SUCH_LINK = to_translate("This link is not valid. It may be too old, or not copied as a whole.")
 SHORTEST_MS = 2 * 3_600_000
 """The hard end is this long after the beginning, or three times the recording, if that is more."""
 SEEN_EVERY_MS = 15_000
@@ -123,9 +126,13 @@ class Leases:
 
     def _refusal(self, found: tickets.Ticket) -> CallreelError | None:
         if found.uses_left <= 0:
-            return TicketUsed("This link was opened already. Ask for a new one where you found it.")
+            return TicketUsed(
+                to_translate("This link was opened already. Ask for a new one where you found it.")
+            )
         if self._clock() >= found.expires_at:
-            return TicketExpired("This link is too old. Ask for a new one where you found it.")
+            return TicketExpired(
+                to_translate("This link is too old. Ask for a new one where you found it.")
+            )
         return None
 
     def _begun(
@@ -155,7 +162,9 @@ class Leases:
                 audit.append(conn, self._use(ticket, "allowed", address, detail))
                 return BegunLease(lease.name, secret, lasts_ms // 1000)
             # Somebody was faster since it was looked at.
-            told = TicketUsed("This link was opened already. Ask for a new one where you found it.")
+            told = TicketUsed(
+                to_translate("This link was opened already. Ask for a new one where you found it.")
+            )
             audit.append(conn, self._use(ticket, told.code, address, {}))
         raise told
 
@@ -257,7 +266,7 @@ class Leases:
                 ``Listening.open_to_keep``.
         """
         if not held.lease.download:
-            raise Forbidden("This link is for listening; a file was not allowed.")
+            raise Forbidden(to_translate("This link is for listening; a file was not allowed."))
         asked = Asked(held.call_id, spec, None, address)
         return self._listening.open_file(_listener(held), held.recording, asked, head=head)
 
@@ -288,7 +297,7 @@ def _open(
         raise Forbidden(OVER)
     principal, recording = known
     if recording.state is RecordingState.DELETED:
-        raise RecordingDeleted("The recording was deleted by retention.")
+        raise RecordingDeleted(to_translate("The recording was deleted by retention."))
     return lease, principal, recording
 
 

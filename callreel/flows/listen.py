@@ -165,9 +165,11 @@ class Listening:
         Raises: as ``open``, but for NotFound.
         """
         if recording.mask_revision != mask_revision:
-            raise Gone("The masks of this recording have changed; open the call again.")
+            raise Gone(
+                to_translate("The masks of this recording have changed; open the call again.")
+            )
         if _SITTING.fullmatch(asked.sitting or "") is None:
-            raise BadRequest("sitting: not one that a page of this server named.")
+            raise BadRequest(to_translate("sitting: not one that a page of this server named."))
         return self._opened(_Seat(self, listener, asked), recording, head=head)
 
     def open_to_keep(
@@ -244,7 +246,9 @@ class Listening:
         with self._db.read() as conn:
             listener.require_open(conn, self._clock())
             if calls.mask_revision(conn, recording.id) != recording.mask_revision:
-                raise MaskChanged("A mask of this recording has changed; open the call again.")
+                raise MaskChanged(
+                    to_translate("A mask of this recording has changed; open the call again.")
+                )
 
     def changed(self, deliveries: Collection[Delivery]) -> list[Delivery]:
         """Those of some deliveries that may not go on.
@@ -287,7 +291,7 @@ class Listening:
                 if playbacks.begin(conn, playback):
                     audit.append(conn, self._entry("sound.start", seat, recording, {}))
         elif known != (user.web_user_id, recording.id):
-            raise BadRequest("sitting: it belongs to another player.")
+            raise BadRequest(to_translate("sitting: it belongs to another player."))
 
     def record_end(self, seat: _Seat, recording: Recording, bytes_sent: int) -> None:
         """Of a file, write down how much was sent."""
@@ -314,14 +318,16 @@ class Listening:
         if len(stretches) > _MOST_STRETCHES or not all(
             0 <= start <= end <= _MOST_S for start, end in stretches
         ):
-            raise BadRequest("heard: must be pairs of seconds, each from 0 on, in order.")
+            raise BadRequest(
+                to_translate("heard: must be pairs of seconds, each from 0 on, in order.")
+            )
         if not 0 < speed <= 16:
-            raise BadRequest("speed: must be more than 0 and at most 16.")
+            raise BadRequest(to_translate("speed: must be more than 0 and at most 16."))
         with self._db.write() as conn:
             user_id = principal.web_user_id
             known = playbacks.add_heard(conn, sitting, user_id, stretches, speed, self._clock())
         if not known:
-            raise BadRequest("sitting: nothing was played under this name.")
+            raise BadRequest(to_translate("sitting: nothing was played under this name."))
 
     def _entry(
         self, action: str, seat: _Seat, recording: Recording, detail: Mapping[str, object]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from callreel.errors import BadRequest, ConfigurationError
 from callreel.model import UnixMillis
+from callreel.wording import joined, to_translate, worded
 
 TIMEOUT_S = 20.0
 """For each step of the talk with a mail server."""
@@ -92,10 +93,19 @@ def checked_address(text: str, domains: frozenset[str] = frozenset()) -> str:
     """
     local_part, _, domain = text.rpartition("@")
     if len(text) > 254 or len(local_part) > 64 or not _ADDRESS.fullmatch(text):
-        raise BadRequest(f"recipients: {text[:80]!r} is not an address such as ann@example.org.")
+        raise BadRequest(
+            worded(
+                "recipients: %(text)s is not an address such as ann@example.org.",
+                text=repr(text[:80]),
+            )
+        )
     if domains and domain.lower() not in domains:
         raise BadRequest(
-            f"recipients: mail may go to {', '.join(sorted(domains))} only, not to {domain[:80]}."
+            worded(
+                "recipients: mail may go to %(known)s only, not to %(domain)s.",
+                known=", ".join(sorted(domains)),
+                domain=domain[:80],
+            )
         )
     return text
 
@@ -126,7 +136,9 @@ class Mailer:
         try:
             context = ssl.create_default_context(cafile=server.ca_file or None)
         except OSError as error:
-            raise ConfigurationError(f"mail.ca_file: cannot be used: {error}") from error
+            raise ConfigurationError(
+                worded("mail.ca_file: cannot be used: %(error)s", error=str(error))
+            ) from error
         try:
             refused = self._hand_over(message, letter.recipients, password, context)
         except smtplib.SMTPRecipientsRefused as error:
@@ -157,18 +169,27 @@ class Mailer:
     def _not_taken(self, everybody: tuple[str, ...], error: Exception) -> Sent:
         passes = True
         if isinstance(error, smtplib.SMTPNotSupportedError):
-            told, passes = "The mail server cannot do what mail.security asks for.", False
+            told = to_translate("The mail server cannot do what mail.security asks for.")
+            passes = False
         elif isinstance(error, smtplib.SMTPResponseException):
-            told = f"The mail server answered {_said(error.smtp_code, error.smtp_error)}."
+            said = _said(error.smtp_code, error.smtp_error)
+            told = worded("The mail server answered %(what)s.", what=said)
             passes = 400 <= error.smtp_code < 500
             if isinstance(error, smtplib.SMTPAuthenticationError):
-                told += " Check mail.username and mail.password_file."
+                check = to_translate("Check mail.username and mail.password_file.")
+                told = joined([told, check], " ")
         elif isinstance(error, ssl.SSLError):
             why = one_line(str(error), 150)
-            told = f"No safe connection to the mail server ({why}); check mail.ca_file."
+            told = worded(
+                "No safe connection to the mail server (%(why)s); check mail.ca_file.", why=why
+            )
         else:
             why = one_line(str(error), 150)
-            told = f"The mail server {self.server.host} cannot be reached ({why})."
+            told = worded(
+                "The mail server %(host)s cannot be reached (%(why)s).",
+                host=self.server.host,
+                why=why,
+            )
         if passes:
             return Sent(later=everybody, told=told)
         return Sent(refused=dict.fromkeys(everybody, told), told=told)
@@ -192,12 +213,16 @@ class Mailer:
     def _message(self, letter: Letter) -> EmailMessage:
         kind = _TYPES.get(letter.attachment.suffix.lower())
         if kind is None:
-            raise BadRequest("A file of this kind is never sent by mail.")
+            raise BadRequest(to_translate("A file of this kind is never sent by mail."))
         size = letter.attachment.stat().st_size
         if size > MAX_BYTES:
             raise BadRequest(
-                f"The file has {size >> 20} MiB, and mail takes {MAX_BYTES >> 20}. "
-                "Ask for less, or have it put into a folder."
+                worded(
+                    "The file has %(size)s MiB, and mail takes %(most)s. Ask for "
+                    "less, or have it put into a folder.",
+                    size=size >> 20,
+                    most=MAX_BYTES >> 20,
+                )
             )
         domain = self.server.sender.rpartition("@")[2]
         message = EmailMessage(policy=SMTP)
@@ -222,11 +247,16 @@ def _password(server: MailServer) -> str:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ConfigurationError(
-                f"mail.password_file: others can read {path}; run 'chmod 600 {path}'."
+                worded(
+                    "mail.password_file: others can read %(path)s; run 'chmod 600 %(path)s'.",
+                    path=str(path),
+                )
             )
         return path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"mail.password_file: cannot be read: {error}") from error
+        raise ConfigurationError(
+            worded("mail.password_file: cannot be read: %(error)s", error=str(error))
+        ) from error
 
 
 def _said(code: int, words: bytes | str) -> str:

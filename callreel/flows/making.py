@@ -18,6 +18,7 @@ from callreel.db import users
 from callreel.db.database import Database
 from callreel.errors import Forbidden
 from callreel.model import Principal, Scope, UnixMillis, WebUserId
+from callreel.wording import to_translate, worded
 
 Parameters = Mapping[str, object]
 """What a kind is told; JSON values by name."""
@@ -92,7 +93,7 @@ def principal_now(db: Database, web_user_id: WebUserId) -> Principal:
     with db.read() as conn:
         user = users.by_id(conn, web_user_id)
     if user is None or user.disabled:
-        raise Forbidden("This was asked for by a user who is disabled now.")
+        raise Forbidden(to_translate("This was asked for by a user who is disabled now."))
     return Principal(user.id, user.username, user.role, user.reach, "job")
 
 
@@ -104,7 +105,7 @@ def require_scope(principal: Principal, action: Action) -> Scope:
     """
     scope = scope_for(principal, action)
     if scope == NOTHING:
-        raise Forbidden("This user may not see what is asked for.")
+        raise Forbidden(to_translate("This user may not see what is asked for."))
     return scope
 
 
@@ -128,8 +129,11 @@ def sync(path: Path) -> None:
 def why_not_written(error: OSError) -> str:
     """What happened to a file, and what to do."""
     if error.errno in _DISK_IS_FULL:
-        return (
+        return to_translate(
             "The disk that holds the data folder is full. "
             "Have space made there, or ask for less, then start it again."
         )
-    return f"The file could not be written: {error.strerror}. Have it mended, then start it again."
+    return worded(
+        "The file could not be written: %(why)s. Have it mended, then start it again.",
+        why=str(error.strerror),
+    )

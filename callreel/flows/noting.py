@@ -10,6 +10,7 @@ from callreel.db.database import Database
 from callreel.errors import BadRequest, Forbidden, NotFound
 from callreel.flows.browse import NO_SUCH_CALL
 from callreel.model import CallId, Clock, Principal, Role
+from callreel.wording import to_translate, worded
 
 MOST_CHARS = 4000
 
@@ -42,19 +43,21 @@ class Noting:
         """
         written = text.replace("\r\n", "\n").strip()
         if not written:
-            raise BadRequest("text: a note must say something.")
+            raise BadRequest(to_translate("text: a note must say something."))
         if len(written) > MOST_CHARS or "\0" in written:
-            raise BadRequest(f"text: a note has at most {MOST_CHARS} characters.")
+            raise BadRequest(
+                worded("text: a note has at most %(most)s characters.", most=str(MOST_CHARS))
+            )
         if at and _MOMENT.fullmatch(at) is None:
-            raise BadRequest("at: not a moment in seconds.")
+            raise BadRequest(to_translate("at: not a moment in seconds."))
         with self._db.write() as conn:
             call = calls.find_call(conn, scope_for(principal, Action.NOTE), call_id)
             if call is None:
                 if calls.find_call(conn, scope_for(principal, Action.SEE_CALLS), call_id):
-                    raise Forbidden("Your role does not write notes.")
+                    raise Forbidden(to_translate("Your role does not write notes."))
                 raise NotFound(NO_SUCH_CALL)
             if at and float(at) > call.duration_s:
-                raise BadRequest("at: this moment is after the end of the recording.")
+                raise BadRequest(to_translate("at: this moment is after the end of the recording."))
             now = self._clock()
             moment = float(at) if at else None
             note_id = notes.add(conn, call_id, moment, written, principal.web_user_id, now)
@@ -74,10 +77,12 @@ class Noting:
             call = calls.find_call(conn, scope, call_id)
             found = [each for each in notes.of_call(conn, call_id) if each.id == note_id]
             if call is None or not found:
-                raise NotFound("There is no such note.")
+                raise NotFound(to_translate("There is no such note."))
             own = found[0].web_user_id == principal.web_user_id
             if not own and principal.role is not Role.ADMINISTRATOR:
-                raise Forbidden("Only who wrote a note, or an administrator, takes it away.")
+                raise Forbidden(
+                    to_translate("Only who wrote a note, or an administrator, takes it away.")
+                )
             notes.remove(conn, note_id, self._clock())
             audit.append(conn, self._entry(principal, "note.remove", call_id, note_id, address))
 

@@ -18,6 +18,7 @@ from callreel.errors import MaskChanged, NotFound
 from callreel.flows.issue import NO_SUCH_RECORDING
 from callreel.flows.sound import Sound
 from callreel.model import Principal, Recording, RecordingId, SourceFacts, Span
+from callreel.wording import to_translate
 
 TRIES = 3
 """How often they are looked at anew because the recording changed meanwhile."""
@@ -77,7 +78,7 @@ class Peaks:
             # The round that erases what is out of date may have been before they were made.
             self._forget(recording_id)
             recording = now
-        raise MaskChanged("The masks of this recording are being changed; ask again.")
+        raise MaskChanged(to_translate("The masks of this recording are being changed; ask again."))
 
     def _find(self, principal: Principal, recording_id: RecordingId) -> Recording:
         with self._db.read() as conn:

@@ -13,14 +13,12 @@ from sqlalchemy import Connection
 from callreel.access.identity import (
     Verifier,
     hash_api_key,
-    hash_password,
     make_api_key,
-    make_password,
 )
 from callreel.access.policy import Action
 from callreel.db import users
 from callreel.db.database import Database
-from callreel.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthenticated
+from callreel.errors import BadRequest, NotFound, Unauthenticated
 from callreel.flows.acts import (
     Act,
     Values,
@@ -28,8 +26,9 @@ from callreel.flows.acts import (
     require_scope,
     require_unchanged,
 )
+from callreel.flows.people_rules import require_giving, require_not_last, with_hash
 from callreel.model import Clock, Principal, Role, Scope, WebUser, WebUserId
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 MAX_LABEL_CHARS = 128
 
@@ -151,9 +150,9 @@ class People:
         """
         act = Act(who, self._clock(), address)
         scope = act.scope
-        chosen, hashed = _hashed(password)
+        chosen, hashed = with_hash(password)
         with self._db.write() as conn:
-            _require_giving(conn, rights.reach, scope)
+            require_giving(conn, rights.reach, scope)
             user_id = users.add_user(conn, username, rights.role, hashed, rights.reach, act.at)
             person = Person(user_id, username, rights.role, rights.reach, disabled=False)
             act.tell(conn, "user.add", user_id, before=None, after=_values(person))
@@ -191,12 +190,12 @@ class People:
             require_unchanged(
                 None if seen is None else _rights(seen), _rights(Rights(before.role, before.reach))
             )
-            _require_giving(conn, wanted.reach, scope)
+            require_giving(conn, wanted.reach, scope)
             after = Person(before.id, before.username, wanted.role, wanted.reach, before.disabled)
             if after == before:
                 return before
             if not (wanted.role is Role.ADMINISTRATOR and wanted.reach.everything):
-                _require_not_last(stored, chiefs)
+                require_not_last(stored, chiefs)
             users.set_role(conn, stored.id, wanted.role)
             users.set_reach(conn, stored.id, wanted.reach)
             act.tell(conn, "user.change", stored.id, before=_values(before), after=_values(after))
@@ -223,7 +222,7 @@ class People:
             if enabled:
                 users.enable(conn, stored.username)
             else:
-                _require_not_last(stored, chiefs)
+                require_not_last(stored, chiefs)
                 users.disable(conn, stored.username, act.at)
             after = Person(before.id, before.username, before.role, before.reach, not enabled)
             action = "user.enable" if enabled else "user.disable"
@@ -256,7 +255,7 @@ class People:
         """
         act = Act(who, self._clock(), address)
         scope = act.scope
-        chosen, hashed = _hashed(password)
+        chosen, hashed = with_hash(password)
         with self._db.write() as conn:
             stored = _find(conn, scope, user)
             self._set_password(conn, act, stored, hashed, own=False)
@@ -277,8 +276,8 @@ class People:
         if verified.web_user_id != who.web_user_id:
             raise Unauthenticated(to_translate("The user name or the password is wrong."))
         if new == old:
-            raise BadRequest("password: is the old one.")
-        _, hashed = _hashed(new)
+            raise BadRequest(to_translate("password: is the old one."))
+        _, hashed = with_hash(new)
         with self._db.write() as conn:
             stored = users.by_id(conn, who.web_user_id)
             if stored is None or stored.disabled:
@@ -318,7 +317,12 @@ class People:
         act = Act(who, self._clock(), address)
         scope = act.scope
         if len(label) > MAX_LABEL_CHARS or not label.isprintable():
-            raise BadRequest(f"label: at most {MAX_LABEL_CHARS} characters, no control characters.")
+            raise BadRequest(
+                worded(
+                    "label: at most %(most)s characters, no control characters.",
+                    most=str(MAX_LABEL_CHARS),
+                )
+            )
         secret = make_api_key()
         with self._db.write() as conn:
             stored = _find(conn, scope, user)
@@ -341,7 +345,9 @@ class People:
             try:
                 _find(conn, scope, key.username)
             except NotFound:
-                raise NotFound(f"There is no API key {key_id!r}.") from None
+                raise NotFound(
+                    worded("There is no API key %(key_id)s.", key_id=repr(key_id))
+                ) from None
             if not key.disabled:
                 users.revoke_key(conn, key_id, act.at)
                 before: Values = {"username": key.username, "label": key.label}
@@ -351,30 +357,8 @@ class People:
 def _find(conn: Connection, scope: Scope, user: str) -> WebUser:
     found = users.by_id(conn, WebUserId(user)) or users.by_name(conn, user)
     if found is None or not users.is_reach_within(conn, found.reach, scope):
-        raise NotFound(f"There is no user {user!r}.")
+        raise NotFound(worded("There is no user %(user)s.", user=repr(user)))
     return found
-
-
-def _require_giving(conn: Connection, reach: Scope, own: Scope) -> None:
-    if not users.is_reach_within(conn, reach, own):
-        raise Forbidden("Nobody can let others reach more than they reach themselves.")
-    users.require_known_reach(conn, reach)
-
-
-def _require_not_last(stored: WebUser, chiefs: tuple[WebUserId, ...]) -> None:
-    if chiefs == (stored.id,):
-        raise Conflict(
-            f"{stored.username} is the last administrator who reaches everything; "
-            "make another one first."
-        )
-
-
-def _hashed(password: str | None) -> tuple[str, str]:
-    chosen = make_password() if password is None else password
-    try:
-        return chosen, hash_password(chosen)
-    except ValueError as error:
-        raise BadRequest(f"password: {error}.") from None
 
 
 def _person(user: WebUser) -> Person:

@@ -22,6 +22,7 @@ from callreel.errors import BadRequest, Conflict, NotFound
 from callreel.flows.acts import Act, require_name, require_scope, require_unchanged
 from callreel.model import Clock, Principal
 from callreel.wire import is_plain_origin
+from callreel.wording import to_translate, worded
 
 _STORE_ID = re.compile(r"[0-9a-z][0-9a-z_-]{0,31}", re.ASCII)
 
@@ -70,28 +71,35 @@ class Places:
         act = Act(who, self._clock(), address)
         act.require_everything()
         if _STORE_ID.fullmatch(store_id) is None:
-            raise BadRequest("store id: 1 to 32 small letters, digits, '-' and '_'.")
+            raise BadRequest(to_translate("store id: 1 to 32 small letters, digits, '-' and '_'."))
         folder = _usable(path)
         with self._db.write() as conn:
             changes.hold_order(conn)
             self._require_apart(conn, folder)
             if directory.find_store(conn, store_id) is not None:
-                raise Conflict(f"There is a store {store_id!r} already.")
+                raise Conflict(
+                    worded("There is a store %(store_id)s already.", store_id=repr(store_id))
+                )
             store = StorePlace(store_id, folder.as_uri(), read_only=False)
             directory.ensure_store(conn, store_id, store.uri, read_only=False)
             act.tell(conn, "store.add", store_id, before=None, after=asdict(store))
         return store
 
     def _require_apart(self, conn: Connection, folder: Path) -> None:
-        others = [("the data folder", self._data_dir.resolve())]
+        others = [(to_translate("the data folder"), self._data_dir.resolve())]
         for store in directory.list_stores(conn):
             parts = urlsplit(store.uri)
             if parts.scheme == "file":
                 place = (self._data_dir / unquote(parts.path)).resolve()
-                others.append((f"store {store.id}", place))
+                others.append((worded("store %(name)s", name=store.id), place))
         for name, other in others:
             if folder.is_relative_to(other) or other.is_relative_to(folder):
-                raise BadRequest(f"path: a store lies apart from {name}, neither in nor around it.")
+                raise BadRequest(
+                    worded(
+                        "path: a store lies apart from %(name)s, neither in nor around it.",
+                        name=name,
+                    )
+                )
 
     def voicelocations(self, who: Principal) -> tuple[Voicelocation, ...]:
         """Every voicelocation, by id: a site chooses one of them.
@@ -117,13 +125,15 @@ class Places:
         act = Act(who, self._clock(), address)
         act.require_everything()
         if wanted.id != require_name(wanted.id, "voicelocation"):
-            raise BadRequest("voicelocation: no blanks at the ends.")
+            raise BadRequest(to_translate("voicelocation: no blanks at the ends."))
         _require_origin(wanted)
         with self._db.write() as conn:
             changes.hold_order(conn)
             _require_writable(conn, wanted.store_id)
             if directory.find_voicelocation(conn, wanted.id) is not None:
-                raise Conflict(f"There is a voicelocation {wanted.id!r} already.")
+                raise Conflict(
+                    worded("There is a voicelocation %(id)s already.", id=repr(wanted.id))
+                )
             directory.ensure_voicelocation(conn, wanted.id, wanted.store_id, wanted.echo_url)
             act.tell(conn, "voicelocation.add", wanted.id, before=None, after=asdict(wanted))
         return wanted
@@ -159,7 +169,7 @@ class Places:
             changes.hold_order(conn)
             before = directory.find_voicelocation(conn, wanted.id)
             if before is None:
-                raise NotFound(f"There is no voicelocation {wanted.id!r}.")
+                raise NotFound(worded("There is no voicelocation %(id)s.", id=repr(wanted.id)))
             require_unchanged(None if seen is None else asdict(seen), asdict(before))
             if wanted == before:
                 return before
@@ -174,29 +184,38 @@ class Places:
 def _require_origin(wanted: Voicelocation) -> None:
     if wanted.echo_url is not None and not is_plain_origin(wanted.echo_url):
         raise BadRequest(
-            f"echo_url: {wanted.echo_url!r} is not an address such as https://echo.example"
+            worded(
+                "echo_url: %(echo_url)s is not an address such as https://echo.example",
+                echo_url=repr(wanted.echo_url),
+            )
         )
 
 
 def _require_writable(conn: Connection, store_id: str) -> None:
     found = directory.find_store(conn, store_id)
     if found is None:
-        raise NotFound(f"There is no store {store_id!r}.")
+        raise NotFound(worded("There is no store %(store_id)s.", store_id=repr(store_id)))
     if found[1]:
-        raise BadRequest(f"store_id: store {store_id} is a folder of somebody else's.")
+        raise BadRequest(
+            worded(
+                "store_id: store %(store_id)s is a folder of somebody else's.", store_id=store_id
+            )
+        )
 
 
 def _usable(path: Path) -> Path:
     """A folder that can be a store, without links on the way to it."""
     if not path.is_absolute():
-        raise BadRequest("path: give the whole path of a folder, from the root.")
+        raise BadRequest(to_translate("path: give the whole path of a folder, from the root."))
     try:
         folder = path.resolve(strict=True)
         entries = list(folder.iterdir())
     except (OSError, ValueError):
-        raise BadRequest("path: there is no folder here that this program can read.") from None
+        raise BadRequest(
+            to_translate("path: there is no folder here that this program can read.")
+        ) from None
     if entries:
-        raise BadRequest("path: the folder of a new store must be empty.")
+        raise BadRequest(to_translate("path: the folder of a new store must be empty."))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadRequest("path: this program may not write into the folder.")
+        raise BadRequest(to_translate("path: this program may not write into the folder."))
     return folder

@@ -17,6 +17,7 @@ from callreel.flows.report_kinds import shape
 from callreel.flows.report_kinds.shape import Report
 from callreel.flows.reports import KINDS, Reports
 from callreel.periods import local
+from callreel.wording import worded
 from callreel.zones import zone_named
 
 FORMATS = ("csv", "csv-spreadsheet", "xlsx", "pdf")
@@ -45,14 +46,27 @@ class _ReportFile:
         for name, value in parameters.items():
             if name != "format" and name not in known:
                 told = ", ".join(sorted({*known, "format"}))
-                raise BadRequest(f"{name[:40]}: {self._kind.slug} does not ask for it; use {told}.")
+                raise BadRequest(
+                    worded(
+                        "%(name)s: %(slug)s does not ask for it; use %(told)s.",
+                        name=name[:40],
+                        slug=self._kind.slug,
+                        told=told,
+                    )
+                )
             if not isinstance(value, str):
-                raise BadRequest(f"{name}: not a text.")
+                raise BadRequest(worded("%(name)s: not a text.", name=name))
         if "zone" in parameters:
             zone_named(parameters["zone"])
         form = parameters.get("format", "pdf")
         if form not in FORMATS:
-            raise BadRequest(f"format: {form!r} is not one of {', '.join(FORMATS)}.")
+            raise BadRequest(
+                worded(
+                    "format: %(form)s is not one of %(known)s.",
+                    form=repr(form),
+                    known=", ".join(FORMATS),
+                )
+            )
         return {**parameters, "format": form}
 
     def make(self, order: Order) -> Made:

@@ -174,12 +174,25 @@ class Reports:
         kind = next((each for each in self.kinds(principal) if each.slug == slug), None)
         if kind is None:
             known = ", ".join(each.slug for each in self.kinds(principal))
-            raise NotFound(f"There is no report {slug[:40]!r}; there are: {known}.")
+            raise NotFound(
+                worded(
+                    "There is no report %(slug)s; there are: %(known)s.",
+                    slug=repr(slug[:40]),
+                    known=known,
+                )
+            )
         known_names = [parameter.name for parameter in kind.parameters]
         for name in asked:
             if name not in known_names:
                 told = ", ".join(known_names)
-                raise BadRequest(f"{name[:40]!r} is not a parameter of {slug}; known: {told}.")
+                raise BadRequest(
+                    worded(
+                        "%(name)s is not a parameter of %(slug)s; known: %(told)s.",
+                        name=repr(name[:40]),
+                        slug=slug,
+                        told=told,
+                    )
+                )
         with self._db.read_within(self._limit_s) as conn:
             question = replace(
                 self._question(conn, kind, scope_for(principal, kind.action), asked), say=say
@@ -217,8 +230,12 @@ class Reports:
         # An hour more, as clocks may have gone back.
         if period.until - period.since > kind.max_days * DAY_MS + DAY_MS // 24:
             raise BadRequest(
-                f"period: {period.words} is more than the {kind.max_days} days "
-                f"that {kind.slug} can be about."
+                worded(
+                    "period: %(period)s is more than the %(most)s days that %(slug)s can be about.",
+                    period=_period_text(kind, asked)[:60],
+                    most=kind.max_days,
+                    slug=kind.slug,
+                )
             )
         base: dict[str, str | int] = {"since": period.since, "until": period.until}
         direction = None
@@ -279,9 +296,9 @@ def _narrowed(conn: Connection, scope: Scope, asked: Mapping[str, str]) -> _Narr
 def _period_text(kind: Kind, asked: Mapping[str, str]) -> str:
     if "from" in asked or "to" in asked:
         if "period" in asked:
-            raise BadRequest("period: goes without from and to.")
+            raise BadRequest(to_translate("period: goes without from and to."))
         if "from" not in asked:
-            raise BadRequest("to: goes with from.")
+            raise BadRequest(to_translate("to: goes with from."))
         return f"{asked['from']}..{asked.get('to', '')}"
     return asked.get("period", kind.period)
 
@@ -298,7 +315,9 @@ def _direction(text: str) -> Direction:
     try:
         return Direction(text.lower())
     except ValueError:
-        raise BadRequest(f"dir: must be one of {', '.join(Direction)}.") from None
+        raise BadRequest(
+            worded("dir: must be one of %(known)s.", known=", ".join(Direction))
+        ) from None
 
 
 def _number(asked: Mapping[str, str], name: str, otherwise: int, most: int) -> int:
@@ -306,5 +325,7 @@ def _number(asked: Mapping[str, str], name: str, otherwise: int, most: int) -> i
     if text is None:
         return otherwise
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= most):
-        raise BadRequest(f"{name}: must be a number from 1 to {most}.")
+        raise BadRequest(
+            worded("%(name)s: must be a number from 1 to %(most)s.", name=name, most=str(most))
+        )
     return int(text)

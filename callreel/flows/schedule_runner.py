@@ -34,6 +34,7 @@ from callreel.flows.schedules import when_of
 from callreel.flows.timetable import in_words, latest_until, next_after
 from callreel.model import Clock, Principal, Scope, UnixMillis
 from callreel.periods import local
+from callreel.wording import counted, joined, to_translate, worded
 
 BACK_OFF_MS = (60_000, 300_000, 1_500_000)
 """How long until mail that was not taken is tried again."""
@@ -139,7 +140,9 @@ class ScheduleRunner:
         except OSError as error:
             outcome, why = self._ended(schedule, "failed", why_not_written(error)), repr(error)
         except Exception as error:  # noqa: BLE001  # a fault in one kind must not end the others
-            told = "It failed for a reason that the server's log tells; nothing was sent."
+            told = to_translate(
+                "It failed for a reason that the server's log tells; nothing was sent."
+            )
             outcome, why = self._ended(schedule, "failed", told), repr(error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -148,47 +151,60 @@ class ScheduleRunner:
 
     def _outcome(self, schedule: Schedule, folder: Path) -> Outcome:
         if schedule.tries > 1 + len(BACK_OFF_MS):
-            return self._ended(
-                schedule, "failed", "The server ended each time while it worked on this."
-            )
+            ended = to_translate("The server ended each time while it worked on this.")
+            return self._ended(schedule, "failed", ended)
         made = self._made(schedule, folder)
         if schedule.only_if_not_empty and not made.rows:
-            return self._ended(schedule, "empty", "There was nothing to tell, so nothing was sent.")
-        told = [f"{made.rows:,} rows." if made.rows != 1 else "1 row."]
+            nothing = to_translate("There was nothing to tell, so nothing was sent.")
+            return self._ended(schedule, "empty", nothing)
+        told: list[str] = [counted(made.rows, "%(num)s row.", "%(num)s rows.")]
         wanted = schedule.recipients if schedule.pending is None else schedule.pending
         is_put = True
         if schedule.folder is not None:
             name = _file_name(schedule, made)
             try:
                 put_into(self._allowed, schedule.folder, name, made.path)
-                told.append(f"Put into {schedule.folder} as {name}.")
+                told.append(
+                    worded("Put into %(folder)s as %(name)s.", folder=schedule.folder, name=name)
+                )
             except (ConfigurationError, OSError) as error:
                 if not wanted:
                     raise
                 # Those who get it by mail shall not do without it.
                 is_put = False
                 why = error.message if isinstance(error, ConfigurationError) else str(error)
-                told.append(f"Not put into {schedule.folder}: {why}")
+                told.append(
+                    worded("Not put into %(folder)s: %(why)s", folder=schedule.folder, why=why)
+                )
         if not wanted:
-            return self._ended(schedule, "sent", " ".join(told))
+            return self._ended(schedule, "sent", joined(told, " "))
         sent = self._mailed(schedule, made, wanted)
         outcome = self._after_mail(schedule, sent, told)
         return outcome if is_put or outcome.state != "sent" else replace(outcome, state="failed")
 
     def _after_mail(self, schedule: Schedule, sent: Sent, told: list[str]) -> Outcome:
         if sent.accepted:
-            told.append(f"Mailed to {', '.join(sent.accepted)}.")
+            told.append(worded("Mailed to %(whom)s.", whom=", ".join(sent.accepted)))
         if sent.told:
             told.append(sent.told)
         if sent.later and schedule.tries <= len(BACK_OFF_MS):
             wait_ms = BACK_OFF_MS[schedule.tries - 1]
-            told.append(f"It is tried again in {wait_ms // 60_000} minutes.")
+            minutes = wait_ms // 60_000
+            told.append(
+                counted(
+                    minutes,
+                    "It is tried again in %(num)s minute.",
+                    "It is tried again in %(num)s minutes.",
+                )
+            )
             again_at = UnixMillis(self._clock() + wait_ms)
-            return Outcome("trying", " ".join(told), again_at, sent.later)
+            return Outcome("trying", joined(told, " "), again_at, sent.later)
         if sent.later:
-            told.append(f"It was tried {schedule.tries} times and is given up.")
+            told.append(
+                worded("It was tried %(times)s times and is given up.", times=schedule.tries)
+            )
         nothing = sent.later or sent.refused
-        return self._ended(schedule, "failed" if nothing else "sent", " ".join(told))
+        return self._ended(schedule, "failed" if nothing else "sent", joined(told, " "))
 
     def _ended(self, schedule: Schedule, state: str, told: str) -> Outcome:
         following = next_after(when_of(schedule), self._clock()) if schedule.enabled else None
@@ -197,7 +213,9 @@ class ScheduleRunner:
     def _made(self, schedule: Schedule, folder: Path) -> Made:
         kind = self._kinds.get(schedule.kind)
         if kind is None or schedule.due_at is None:
-            raise ConfigurationError(f"This server cannot make {schedule.kind!r} any more.")
+            raise ConfigurationError(
+                worded("This server cannot make %(kind)s any more.", kind=repr(schedule.kind))
+            )
         keeping = _Keeping(self._db, schedule, kind, self._clock, self._stopping)
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
@@ -207,7 +225,9 @@ class ScheduleRunner:
 
     def _mailed(self, schedule: Schedule, made: Made, wanted: tuple[str, ...]) -> Sent:
         if self._mailer is None:
-            raise ConfigurationError("mail.host: no mail server is set, so nothing was sent.")
+            raise ConfigurationError(
+                to_translate("mail.host: no mail server is set, so nothing was sent.")
+            )
         # The last moment to find that somebody removed it.
         with self._db.write() as conn:
             if not schedules.renew(conn, schedule, self._clock()):
@@ -270,7 +290,7 @@ class _Keeping:
         """The owner, as the database knows them now."""
         owner = principal_now(self._db, self._schedule.web_user_id)
         if not covers(require_scope(owner, self._kind.action), self._reach):
-            raise Forbidden("What its owner may see changed while it was made.")
+            raise Forbidden(to_translate("What its owner may see changed while it was made."))
         return owner
 
     def heed(self, _done: int, _total: int | None) -> None:

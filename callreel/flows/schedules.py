@@ -20,6 +20,7 @@ from callreel.flows.mail import checked_address
 from callreel.flows.making import Kind, require_scope
 from callreel.flows.timetable import Every, When, checked_when, next_after
 from callreel.model import Clock, Principal
+from callreel.wording import to_translate, worded
 
 MAX_OF_USER = 50
 MAX_RECIPIENTS = 20
@@ -75,7 +76,8 @@ class Schedules:
         with self._db.write() as conn:
             if len(schedules.of_user(conn, principal.web_user_id)) >= MAX_OF_USER:
                 raise TooManyRequests(
-                    f"You have {MAX_OF_USER} schedules; remove one first.", retry_after_s=60
+                    worded("You have %(most)s schedules; remove one first.", most=str(MAX_OF_USER)),
+                    retry_after_s=60,
                 )
             following = next_after(when_of(checked), now)
             found = schedules.add(conn, principal.web_user_id, checked, following, now)
@@ -147,34 +149,47 @@ class Schedules:
         with self._db.read() as conn:
             found = schedules.find(conn, schedule_id)
         if found is None or found.web_user_id != principal.web_user_id:
-            raise NotFound("There is no such schedule.")
+            raise NotFound(to_translate("There is no such schedule."))
         return found
 
     def _checked(self, principal: Principal, plan: Plan) -> Plan:
         name = plan.name.strip()
         if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-            raise BadRequest(f"name: 1 to {MAX_NAME_CHARS} characters, on one line.")
+            raise BadRequest(
+                worded("name: 1 to %(most)s characters, on one line.", most=str(MAX_NAME_CHARS))
+            )
         checked_when(plan.every, plan.day, plan.minute, plan.zone)
         kind = self._kinds.get(plan.kind)
         if kind is None:
             known = ", ".join(sorted(self._kinds))
-            raise BadRequest(f"kind: there is no {plan.kind[:40]!r}; known: {known}.")
+            raise BadRequest(
+                worded(
+                    "kind: there is no %(name)s; known: %(known)s.",
+                    name=repr(plan.kind[:40]),
+                    known=known,
+                )
+            )
         require_scope(principal, kind.action)
         # What is told of times is told in the zone of the schedule unless another is named.
         parameters = kind.checked({"zone": plan.zone, **plan.parameters})
         recipients = tuple(dict.fromkeys(plan.recipients))
         if len(recipients) > MAX_RECIPIENTS:
-            raise BadRequest(f"recipients: {MAX_RECIPIENTS} at the most; give them a list of mail.")
+            raise BadRequest(
+                worded(
+                    "recipients: %(most)s at the most; give them a list of mail.",
+                    most=str(MAX_RECIPIENTS),
+                )
+            )
         for each in recipients:
             checked_address(each, self._delivery.domains)
         if recipients and not self._delivery.mail:
-            raise BadRequest("recipients: no mail server is set; see mail.host.")
+            raise BadRequest(to_translate("recipients: no mail server is set; see mail.host."))
         if plan.folder is not None:
             checked_folder(plan.folder)
             if not self._delivery.folder:
-                raise BadRequest("folder: none is allowed; see schedules.folder.")
+                raise BadRequest(to_translate("folder: none is allowed; see schedules.folder."))
         if not recipients and plan.folder is None:
-            raise BadRequest("recipients: name an address, or a folder.")
+            raise BadRequest(to_translate("recipients: name an address, or a folder."))
         return replace(plan, name=name, parameters=parameters, recipients=recipients)
 
     def _audit(

@@ -19,7 +19,7 @@ from callreel.errors import Forbidden, Unauthenticated, Unavailable
 from callreel.model import Clock, Principal, UnixMillis
 from callreel.wording import to_translate
 
-ENDED = "You are not signed in, or your session ended."
+ENDED = to_translate("You are not signed in, or your session ended.")
 _LONGEST = 128
 
 
@@ -139,7 +139,7 @@ def require_open(conn: Connection, signed_in: SignedIn, now: UnixMillis) -> None
     if found is None:
         raise Unauthenticated(ENDED)
     if found.user.reach != signed_in.principal.reach:
-        raise Forbidden("What you may see and hear has changed; load the page again.")
+        raise Forbidden(to_translate("What you may see and hear has changed; load the page again."))
 
 
 def csrf_of(secret: str) -> str:

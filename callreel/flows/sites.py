@@ -27,6 +27,7 @@ from callreel.flows.acts import (
     require_unchanged,
 )
 from callreel.model import Clock, Fill, Principal, Scope
+from callreel.wording import to_translate, worded
 from callreel.zones import zone_named
 
 
@@ -71,12 +72,14 @@ class Sites:
         """
         act = Act(who, self._clock(), address)
         act.require_everything()
-        site_id = require_place_name(site_id, "site id")
+        site_id = require_place_name(site_id, to_translate("site id"))
         name = require_place_name(name or site_id)
         with self._db.write() as conn:
             changes.hold_order(conn)
             if any(site_id == each.id for each in directory.list_sites(conn)):
-                raise Conflict(f"There is a site {site_id!r} already.")
+                raise Conflict(
+                    worded("There is a site %(site_id)s already.", site_id=repr(site_id))
+                )
             _require_free(conn, site_id, name)
             site = directory.ensure_site(conn, site_id, name)
             act.tell(conn, "site.add", site_id, before=None, after=site_values(site))
@@ -165,7 +168,7 @@ class Sites:
         act = Act(who, self._clock(), address)
         scope = act.scope
         if wanted.id != require_name(wanted.id, "datasource"):
-            raise BadRequest("datasource: no blanks at the ends.")
+            raise BadRequest(to_translate("datasource: no blanks at the ends."))
         with self._db.write() as conn:
             changes.hold_order(conn)
             _find(conn, wanted.site_id, _own(conn, scope))
@@ -177,15 +180,20 @@ class Sites:
                 act.tell(conn, "datasource.add", wanted.id, before=None, after=asdict(wanted))
                 return wanted
             if before.site_id not in _own(conn, scope):
-                raise NotFound(f"There is no datasource {wanted.id!r}.")
+                raise NotFound(worded("There is no datasource %(id)s.", id=repr(wanted.id)))
             require_unchanged(None if seen is None else asdict(seen), asdict(before))
             if before == wanted:
                 return before
             used = entries.uses(conn, before)
             if used is not None:
                 raise Conflict(
-                    f"Datasource {wanted.id} cannot be moved: {used}, and they stay with their "
-                    f"site {before.site_id}."
+                    worded(
+                        "Datasource %(id)s cannot be moved: %(used)s, and they stay with "
+                        "their site %(site_id)s.",
+                        id=wanted.id,
+                        used=used,
+                        site_id=before.site_id,
+                    )
                 )
             entries.move_datasource(conn, wanted)
             act.tell(conn, "datasource.set", wanted.id, before=asdict(before), after=asdict(wanted))
@@ -215,14 +223,16 @@ def _find(conn: Connection, site: str, among: frozenset[str]) -> Site:
             return each
     named = [each for each in directory.list_sites(conn) if each.name == site and each.id in among]
     if len(named) != 1:
-        known = ", ".join(sorted(among)) or "none yet"
-        raise NotFound(f"There is no one site {site!r}; known: {known}.")
+        known = ", ".join(sorted(among)) or to_translate("none yet")
+        raise NotFound(
+            worded("There is no one site %(site)s; known: %(known)s.", site=repr(site), known=known)
+        )
     return named[0]
 
 
 def _require_free(conn: Connection, site_id: str, name: str) -> None:
     if any(each.name == name and each.id != site_id for each in directory.list_sites(conn)):
-        raise Conflict(f"Another site is called {name!r}.")
+        raise Conflict(worded("Another site is called %(name)s.", name=repr(name)))
 
 
 def _require_place(conn: Connection, voicelocation: str | None, scope: Scope) -> None:
@@ -231,7 +241,9 @@ def _require_place(conn: Connection, voicelocation: str | None, scope: Scope) ->
     if scope.everything:
         directory.ensure_voicelocation(conn, place, directory.DEFAULT_STORE)
     elif directory.find_voicelocation(conn, place) is None:
-        raise BadRequest(f"default_voicelocation: there is no voicelocation {place!r}.")
+        raise BadRequest(
+            worded("default_voicelocation: there is no voicelocation %(place)s.", place=repr(place))
+        )
 
 
 def _checked(wanted: Site) -> Site:
@@ -242,7 +254,9 @@ def _checked(wanted: Site) -> Site:
     """
     zone_named(wanted.timezone, "timezone")
     if wanted.key_presses not in key_presses.POLICIES:
-        raise BadRequest(f"key_presses: one of {', '.join(key_presses.POLICIES)}.")
+        raise BadRequest(
+            worded("key_presses: one of %(known)s.", known=", ".join(key_presses.POLICIES))
+        )
     place = wanted.default_voicelocation
     return replace(
         wanted,

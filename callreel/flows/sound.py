@@ -35,6 +35,7 @@ from callreel.model import (
 )
 from callreel.spans import effective_spans, mask_of
 from callreel.store.base import Handle, ObjectMissing, ObjectUnreadable, Store
+from callreel.wording import to_translate
 
 _CHUNK_BYTES = 1 << 20
 _REMEMBERED = 65_536
@@ -77,18 +78,20 @@ class Sound:
             Unavailable: Its mask does not fit its seal, so nobody knows what must not be heard.
         """
         if recording.state is RecordingState.DELETED:
-            raise RecordingDeleted("The recording was deleted by retention.")
+            raise RecordingDeleted(to_translate("The recording was deleted by retention."))
         facts = recording.facts
         if recording.state is RecordingState.UNPLAYABLE or facts is None:
-            raise Unplayable(recording.reason or "The stored file cannot be decoded.")
+            raise Unplayable(recording.reason or to_translate("The stored file cannot be decoded."))
         wait_ms = recording.ready_at - self._clock()
         if wait_ms > 0:
             raise NotReady(
-                "The call is still running, or ended only just now.",
+                to_translate("The call is still running, or ended only just now."),
                 retry_after_s=-(-wait_ms // 1000),
             )
         if recording.awaits_keys:
-            raise NotReady("Pressed keys are still being looked for.", retry_after_s=10)
+            raise NotReady(
+                to_translate("Pressed keys are still being looked for."), retry_after_s=10
+            )
         self._require_sealed(recording)
         return facts
 
@@ -96,7 +99,9 @@ class Sound:
         seal = self._keys.seal_mask(recording.id, recording.mask_revision, recording.spans)
         if seal != recording.mask_seal:
             raise Unavailable(
-                "What is masked in this recording cannot be read; an administrator must look.",
+                to_translate(
+                    "What is masked in this recording cannot be read; an administrator must look."
+                ),
                 retry_after_s=60,
                 recording_id=recording.id,
                 why="the spans do not fit their seal",
@@ -202,7 +207,7 @@ class Sound:
         """
         facts = recording.facts
         if facts is None:
-            raise Unplayable(recording.reason or "The stored file cannot be decoded.")
+            raise Unplayable(recording.reason or to_translate("The stored file cannot be decoded."))
         self._require_sealed(recording)
         mask = mask_of(recording.spans, facts)
         source = self.open_source(recording, facts)
@@ -223,7 +228,7 @@ class Sound:
             handle = store.open(recording.object_key)
         except ObjectMissing:
             raise Unavailable(
-                "The recording is not in its store now.",
+                to_translate("The recording is not in its store now."),
                 retry_after_s=60,
                 recording_id=recording.id,
                 why="object missing",
@@ -258,7 +263,7 @@ class Sound:
                     self._hashed[recording.id] = seen
         if not same:
             raise Unavailable(
-                "The stored file changed since it was imported; import it again.",
+                to_translate("The stored file changed since it was imported; import it again."),
                 retry_after_s=60,
                 recording_id=recording.id,
                 why="size or hash differs",
@@ -283,7 +288,7 @@ class Sound:
 
 def _store_away(error: ObjectUnreadable) -> Unavailable:
     return Unavailable(
-        "The recording's store cannot be read now.", retry_after_s=10, why=str(error)
+        to_translate("The recording's store cannot be read now."), retry_after_s=10, why=str(error)
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from callreel.errors import Unavailable
+from callreel.wording import to_translate, worded
 
 LISTENER_STREAMS = 32
 """A player asks for one or two at once, and a person has few windows."""
@@ -35,11 +36,16 @@ class Streams:
         """
         with self._lock:
             if self._free <= 0:
-                raise Unavailable("Too many recordings are being sent; try again.", retry_after_s=2)
+                raise Unavailable(
+                    to_translate("Too many recordings are being sent; try again."), retry_after_s=2
+                )
             if self._taken[taker] >= self._most_each:
                 raise Unavailable(
-                    f"{self._most_each} recordings are being sent to you already; try again when "
-                    "one has ended.",
+                    worded(
+                        "%(most)s recordings are being sent to you already; try "
+                        "again when one has ended.",
+                        most=self._most_each,
+                    ),
                     retry_after_s=2,
                 )
             self._free -= 1

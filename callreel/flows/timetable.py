@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from callreel.errors import BadRequest
 from callreel.model import UnixMillis
 from callreel.periods import WEEKDAYS, instant_of, local
-from callreel.wording import Wording, worded
+from callreel.wording import Wording, to_translate, worded
 from callreel.zones import zone_named
 
 Every = Literal["daily", "weekly", "monthly"]
@@ -44,15 +44,28 @@ def checked_when(every: str, day: int | None, minute: int, zone: str) -> When:
         BadRequest: It cannot; the message names what.
     """
     if every not in get_args(Every):
-        raise BadRequest(f"every: {every!r} is not one of {', '.join(get_args(Every))}.")
+        raise BadRequest(
+            worded(
+                "every: %(every)s is not one of %(known)s.",
+                every=repr(every),
+                known=", ".join(get_args(Every)),
+            )
+        )
     first, last = {"weekly": (0, 6), "monthly": (1, 31)}.get(every, (0, 0))
     if every == "daily":
         if day is not None:
-            raise BadRequest("day: a daily schedule has none.")
+            raise BadRequest(to_translate("day: a daily schedule has none."))
     elif day is None or not first <= day <= last:
-        raise BadRequest(f"day: a {every} schedule needs one from {first} to {last}.")
+        raise BadRequest(
+            worded(
+                "day: a %(every)s schedule needs one from %(first)s to %(last)s.",
+                every=every,
+                first=first,
+                last=last,
+            )
+        )
     if not 0 <= minute < _MINUTES:
-        raise BadRequest("at: not a time of day such as 07:30.")
+        raise BadRequest(to_translate("at: not a time of day such as 07:30."))
     zone_named(zone)
     return When(cast("Every", every), day, minute, zone)
 

@@ -7,7 +7,7 @@ from callreel.db.database import Database
 from callreel.db.saved_views import Audience, SavedView
 from callreel.errors import BadRequest, Forbidden, NotFound
 from callreel.model import Clock, Principal, Role
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 MOST_CHARS = 60
 MOST_OWN = 50
@@ -54,15 +54,23 @@ class SavedViews:
         """
         told = " ".join(name.split())
         if not told or len(told) > MOST_CHARS or not told.isprintable():
-            raise BadRequest(f"name: must have 1 to {MOST_CHARS} characters.")
+            raise BadRequest(
+                worded("name: must have 1 to %(most)s characters.", most=str(MOST_CHARS))
+            )
         if audience not in {each.value for each in Audience}:
-            raise BadRequest(f"audience: must be one of {', '.join(Audience)}.")
+            raise BadRequest(
+                worded("audience: must be one of %(known)s.", known=", ".join(Audience))
+            )
         for_all = Audience(audience) is Audience.EVERYONE
         if for_all and principal.role not in {Role.ADMINISTRATOR, Role.COMPLIANCE}:
-            raise Forbidden("Administrators and compliance officers save views for everyone.")
+            raise Forbidden(
+                to_translate("Administrators and compliance officers save views for everyone.")
+            )
         own = [each for each in self.seen(principal) if each.web_user_id == principal.web_user_id]
         if len(own) >= MOST_OWN:
-            raise BadRequest(f"You have {MOST_OWN} views; remove one first.")
+            raise BadRequest(
+                worded("You have %(most)s views; remove one first.", most=str(MOST_OWN))
+            )
         with self._db.write() as conn:
             view_id = saved_views.add(
                 conn, told, query, Audience(audience), principal.web_user_id, self._clock()
@@ -80,7 +88,7 @@ class SavedViews:
         view = self.one(principal, view_id)
         own = view.web_user_id == principal.web_user_id
         if not own and principal.role is not Role.ADMINISTRATOR:
-            raise Forbidden("Only who saved a view, or an administrator, removes it.")
+            raise Forbidden(to_translate("Only who saved a view, or an administrator, removes it."))
         with self._db.write() as conn:
             saved_views.remove(conn, view_id)
             audit.append(conn, self._entry(principal, "view.remove", view_id, address))

@@ -12,6 +12,7 @@ from callreel.db import preferences
 from callreel.db.database import Database
 from callreel.errors import BadRequest
 from callreel.model import Principal
+from callreel.wording import worded
 from callreel.zones import zone_named, zone_names
 
 THEMES = ("auto", "light", "dark")
@@ -75,7 +76,7 @@ class Visitors:
             BadRequest: There is no such theme or time zone.
         """
         if chosen.theme not in THEMES:
-            raise BadRequest(f"theme: must be one of {', '.join(THEMES)}.")
+            raise BadRequest(worded("theme: must be one of %(known)s.", known=", ".join(THEMES)))
         if chosen.timezone:
             zone_named(chosen.timezone, "timezone")
         with self._db.write() as conn:

@@ -24,7 +24,7 @@ from callreel.errors import (
     Unavailable,
     Unplayable,
 )
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 log = structlog.get_logger("callreel.web")
 
@@ -129,4 +129,6 @@ def as_told(error: Exception) -> CallreelError:
         return error
     number = secrets.token_hex(6)
     log.error("unexpected", error_id=number, exc_info=error)
-    return CallreelError(f"Something went wrong here; its number in the log is {number}.")
+    return CallreelError(
+        worded("Something went wrong here; its number in the log is %(number)s.", number=number)
+    )

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
 from callreel.errors import BadRequest
+from callreel.wording import worded
 
 MAX_QUERY_BYTES = 8192
 
@@ -108,4 +109,8 @@ def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:
 def require_short(raw: bytes) -> None:
     """Raise BadRequest for a query that no program of good will sends."""
     if len(raw) > MAX_QUERY_BYTES:
-        raise BadRequest(f"The query is too long: at most {MAX_QUERY_BYTES} bytes are read.")
+        raise BadRequest(
+            worded(
+                "The query is too long: at most %(most)s bytes are read.", most=str(MAX_QUERY_BYTES)
+            )
+        )

@@ -19,6 +19,7 @@ from callreel.errors import Forbidden, Unauthenticated
 from callreel.flows.sessions import Sessions, SignedIn
 from callreel.model import Principal
 from callreel.web.threads import Threads
+from callreel.wording import to_translate
 
 MAX_CREDENTIALS = 8192
 """Characters of an Authorization header; a password has 1024 at the most."""
@@ -181,7 +182,7 @@ def require_own_site(request: Request) -> None:
         Forbidden: The browser says that the request comes from another site.
     """
     if request.headers.get("sec-fetch-site", "none").lower() == "cross-site":
-        raise Forbidden("Another web site may not send this for you.")
+        raise Forbidden(to_translate("Another web site may not send this for you."))
 
 
 def require_own_page(request: Request) -> None:
@@ -197,7 +198,7 @@ def require_own_page(request: Request) -> None:
         origin = request.headers.get("origin")
         said = "same-origin" if origin in {None, _own_origin(request)} else "cross-site"
     if said.lower() not in {"same-origin", "none"}:
-        raise Forbidden("Another web site may not send this for you.")
+        raise Forbidden(to_translate("Another web site may not send this for you."))
 
 
 def _own_origin(request: Request) -> str:

@@ -31,7 +31,9 @@ from callreel.errors import (
 from callreel.flows.call_export import CallExport
 from callreel.flows.filters import filter_of, filter_parameters, filter_words
 from callreel.flows.making import Made, Order
+from callreel.flows.report_files import report_kinds
 from callreel.model import Direction, Disposition, Role, Scope, UnixMillis
+from callreel.web.pages.words import catalog
 from tests.flows.jobbing import NOW, Office, Steps, write_calls
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 def office(database: Database, tmp_path: Path) -> Office:
     """Two and a half pages of calls, on each kind of database."""
     write_calls(database, 2500)
-    return Office(database, tmp_path / "jobs")
+    return Office(database, tmp_path / "jobs", **report_kinds(database))
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -97,6 +99,21 @@ def test_an_export_as_a_workbook_says_what_it_is(office: Office) -> None:
         ("Time zone", "UTC"),
     ]
     assert book["Calls"].max_row == 51
+
+
+def test_what_became_of_a_job_can_be_said_in_german(office: Office) -> None:
+    """What was made, and why nothing was; a command says it in English."""
+    ann = office.user(role=Role.ADMINISTRATOR)
+    made = office.ask(ann)
+    refused = office.ask(ann, "report-agents", site="Nowhere")
+    while office.work():
+        pass
+    told = {each: office.jobs.one(ann, each).told or "" for each in (made, refused)}
+    assert told == {made: "2,500 rows.", refused: "site: there is no 'Nowhere' here."}
+    assert [catalog("de").translated(each) for each in told.values()] == [
+        "2.500 Zeilen.",
+        "site: 'Nowhere' gibt es hier nicht.",
+    ]
 
 
 def test_a_count_that_would_cost_as_much_as_the_work_is_not_promised(

@@ -131,7 +131,7 @@ def test_what_is_not_yours_looks_as_what_is_not_there(
         ({"sort": "calls"}, "'sort' is not a parameter of agents; known: period, from"),
         ({"limit": "5"}, "'limit' is not a parameter of agents"),
         ({"period": "soon"}, "period: 'soon' is not a period; use today"),
-        ({"period": "400d"}, "period: the last 400 days, .* is more than the 366 days"),
+        ({"period": "400d"}, "period: 400d is more than the 366 days"),
         ({"period": "7d", "from": "2026"}, "period: goes without from and to"),
         ({"to": "2026"}, "to: goes with from"),
         ({"zone": "Nowhere/Town"}, "zone: 'Nowhere/Town' is not a time zone"),

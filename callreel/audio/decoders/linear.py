@@ -16,6 +16,7 @@ from callreel.audio.g711 import G711Bytes, Int16s, alaw_decode, ulaw_decode
 from callreel.audio.reader import ByteReader
 from callreel.errors import Unplayable
 from callreel.model import SourceFacts
+from callreel.wording import to_translate
 
 
 class LinearSource:
@@ -46,7 +47,9 @@ class LinearSource:
         wanted = count * facts.block_align
         data = self._reader.read_at(facts.data_offset + start * facts.block_align, wanted)
         if len(data) != wanted:
-            raise Unplayable("The stored file is shorter than it was when it was imported.")
+            raise Unplayable(
+                to_translate("The stored file is shorter than it was when it was imported.")
+            )
         return StoredBytes(data)
 
     def close(self) -> None:

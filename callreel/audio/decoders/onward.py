@@ -15,6 +15,7 @@ import numpy as np
 from callreel.audio.blocks import RawBlock, Samples
 from callreel.errors import Unplayable
 from callreel.model import SourceFacts
+from callreel.wording import to_translate
 
 _SKIP_FRAMES = 16384
 
@@ -75,7 +76,9 @@ class OnwardSource:
             part = self._decoder.read(count)
             if not len(part):
                 self.close()
-                raise Unplayable("The stored sound is shorter than it was when it was imported.")
+                raise Unplayable(
+                    to_translate("The stored sound is shorter than it was when it was imported.")
+                )
             self._at += len(part)
             count -= len(part)
             parts.append(part)

@@ -7,6 +7,7 @@ from callreel.audio.decoders.sndfile import SndfileDecoder
 from callreel.audio.reader import ByteReader
 from callreel.errors import Unplayable
 from callreel.model import SourceFacts
+from callreel.wording import to_translate
 
 
 class SeekingSource:
@@ -40,7 +41,9 @@ class SeekingSource:
             raise
         if len(samples) != count:
             self.close()
-            raise Unplayable("The stored sound is shorter than it was when it was imported.")
+            raise Unplayable(
+                to_translate("The stored sound is shorter than it was when it was imported.")
+            )
         self._at = start + count
         return RawBlock(samples, self.facts.rate_hz)
 

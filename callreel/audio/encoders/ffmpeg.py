@@ -12,6 +12,7 @@ import numpy as np
 from callreel.audio.encoders.boxes import data_position
 from callreel.audio.masked import SafeSound
 from callreel.errors import FormatNeedsExtra
+from callreel.wording import to_translate
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet
@@ -43,7 +44,9 @@ def version() -> str:
     try:
         import av  # noqa: PLC0415 - as in is_installed
     except ImportError:
-        raise FormatNeedsExtra("The format needs callreel[ffmpeg] to be installed.") from None
+        raise FormatNeedsExtra(
+            to_translate("The format needs callreel[ffmpeg] to be installed.")
+        ) from None
     libraries = av.library_versions
     return f"av {av.__version__} {libraries['libavcodec']} {libraries['libavformat']}"
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from callreel.audio.blocks import Samples
 from callreel.errors import FormatNeedsExtra
+from callreel.wording import to_translate
 
 _SONAMES = ("libopus.so.0", "libopus.0.dylib", "opus.dll")
 _APPLICATION_RESTRICTED_LOWDELAY = 2051
@@ -104,7 +105,10 @@ def _require() -> ctypes.CDLL:
     library = _load()
     if library is None:
         raise FormatNeedsExtra(
-            "The format opus needs callreel[ffmpeg] or the system package libopus0 to be installed."
+            to_translate(
+                "The format opus needs callreel[ffmpeg] or the system package "
+                "libopus0 to be installed."
+            )
         )
     return library
 

@@ -10,6 +10,7 @@ from callreel.audio.g711 import alaw_encode, ulaw_encode
 from callreel.audio.masked import SafeSound
 from callreel.audio.virtual import Part
 from callreel.errors import BadRequest
+from callreel.wording import to_translate
 
 REVISION = "wav2"
 """Grows with any change of the bytes that this module makes."""
@@ -39,8 +40,10 @@ def wav_size(name: str, frames: int, channels: int) -> int:
     size = _header_bytes(name) + data + data % 2
     if size - 8 > _LARGEST:
         raise BadRequest(
-            "This recording is too long for a WAV file, which ends at 4 GiB;"
-            " take flac, opus or mp3."
+            to_translate(
+                "This recording is too long for a WAV file, which ends at 4 GiB; "
+                "take flac, opus or mp3."
+            )
         )
     return size
 

@@ -171,7 +171,11 @@ def require_rows(rows: Sequence[Row]) -> Sequence[Row]:
 
 def too_long() -> BadRequest:
     """The error for a report of too many rows."""
-    return BadRequest(f"The report has more than {MAX_ROWS} rows; choose a shorter period.")
+    return BadRequest(
+        worded(
+            "The report has more than %(most)s rows; choose a shorter period.", most=str(MAX_ROWS)
+        )
+    )
 
 
 def linked(base: Link, **more: str | int) -> Link:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callreel.errors import NotFound
+from callreel.wording import to_translate
 
 PREFIX = "/static"
 FOLDER = Path(__file__).parent.parent / "static"
@@ -68,5 +69,5 @@ class Assets:
         """``GET /static/{digest}/{name}``."""
         asset = self._assets.get(request.path_params["name"])
         if asset is None or asset.digest != request.path_params["digest"]:
-            raise NotFound("There is nothing at this address.")
+            raise NotFound(to_translate("There is nothing at this address."))
         return Response(asset.data, media_type=asset.media_type, headers=_HEADERS)

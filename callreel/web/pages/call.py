@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from callreel.web.pages.player import (
 from callreel.web.problems import as_told, plain
 from callreel.web.sending import Opener, SoundSender
 from callreel.web.session import Session, address_of
+from callreel.wording import to_translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class CallPages:
             )
         recording = await run_in_threadpool(listening.servable, principal, _call_id(request))
         if recording.mask_revision != said.revision:
-            raise Gone("The masks of this recording have changed.")
+            raise Gone(to_translate("The masks of this recording have changed."))
         return Response(status_code=204)
 
     async def note(self, request: Request, visitor: Visitor) -> Response:
@@ -198,6 +200,7 @@ class CallSound:
     """
 
     def __init__(self, pages: Pages, session: Session, listening: Listening, pace: Pace) -> None:
+        self._pages = pages
         self._session = session
         self._listening = listening
         self._player = SoundSender("player", listening.changed, pace, _refusal, PIECE_BYTES)
@@ -208,7 +211,7 @@ class CallSound:
             lambda request, told: (
                 to_login(request)
                 if isinstance(told, Unauthenticated)
-                else pages.error(request, None, told)
+                else pages.error(request, getattr(request.state, "visitor", None), told)
             ),
         )
 
@@ -218,6 +221,10 @@ class CallSound:
 
     async def download(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``GET /calls/{id}/download.{extension}``: a file to keep."""
+        # A refusal is a page, in the language of who reads it; what fails here fails again below.
+        with contextlib.suppress(CallreelError):
+            request = Request(scope)
+            request.state.visitor = await self._pages.visitor(request)
         await self._send(self._file, self._whole, scope, receive, send)
 
     async def _send(

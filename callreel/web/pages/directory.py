@@ -13,6 +13,7 @@ from callreel.flows.sites import Sites
 from callreel.model import Principal
 from callreel.web.pages.page import Pages, Visitor, form
 from callreel.web.session import address_of
+from callreel.wording import to_translate, worded
 
 PAGE, MOST = 100, 500
 TABS = ("extensions", "groups", "channels")
@@ -30,7 +31,13 @@ class DirectoryPages:
         """``GET`` and ``POST /directory/{tab}?q=&site=&after=``."""
         tab = request.path_params.get("tab", TABS[0])
         if tab not in TABS:
-            raise BadRequest(f"There is no list {tab[:40]!r}; known are {', '.join(TABS)}.")
+            raise BadRequest(
+                worded(
+                    "There is no list %(tab)s; known are %(known)s.",
+                    tab=repr(tab[:40]),
+                    known=", ".join(TABS),
+                )
+            )
         if request.method == "POST":
             return await self._change(request, visitor, tab)
         asked = request.query_params
@@ -105,4 +112,4 @@ class DirectoryPages:
             case ("channels", "remove"):
                 known.remove_channel(who, entry, address=address)
             case _:
-                raise BadRequest("do: must be add, save or remove.")
+                raise BadRequest(to_translate("do: must be add, save or remove."))

@@ -22,6 +22,7 @@ from callreel.model import Direction, Disposition, UnixMillis
 from callreel.periods import Period, parse_period
 from callreel.web.pages.words import Words
 from callreel.web.query import require_short
+from callreel.wording import to_translate, worded
 from callreel.zones import zone_named
 
 NAMES = (
@@ -206,7 +207,7 @@ def _values(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=60)
     except ValueError:
-        raise BadRequest("The address cannot be read.") from None
+        raise BadRequest(to_translate("The address cannot be read.")) from None
     values: dict[str, str] = {}
     others: dict[tuple[str, str], None] = {}
     for name, given in pairs:
@@ -216,9 +217,15 @@ def _values(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
             values["cols"] = f"{values['cols']},{text}" if "cols" in values else text
             continue
         if name not in NAMES:
-            raise BadRequest(f"{name[:40]!r} is not a filter here; known are {', '.join(NAMES)}.")
+            raise BadRequest(
+                worded(
+                    "%(name)s is not a filter here; known are %(known)s.",
+                    name=repr(name[:40]),
+                    known=", ".join(NAMES),
+                )
+            )
         if not given.isprintable():
-            raise BadRequest(f"{name}: holds a control character.")
+            raise BadRequest(worded("%(name)s: holds a control character.", name=name))
         if not text or values.get(name) == text:
             continue
         if name not in values:
@@ -226,7 +233,7 @@ def _values(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
         elif name in _REPEATED:
             others[name, text] = None
         else:
-            raise BadRequest(f"{name}: given more than once.")
+            raise BadRequest(worded("%(name)s: given more than once.", name=name))
     return values, tuple(others)
 
 
@@ -243,9 +250,9 @@ def _period(
 def _period_text(values: Mapping[str, str]) -> str | None:
     since, start, end = (values.get(name) for name in ("since", "from", "to"))
     if since is not None and (start or end):
-        raise BadRequest("since: give either since, or from and to.")
+        raise BadRequest(to_translate("since: give either since, or from and to."))
     if start is None and end is not None:
-        raise BadRequest("to: give from as well.")
+        raise BadRequest(to_translate("to: give from as well."))
     return since if since is not None else f"{start}..{end or ''}" if start else None
 
 
@@ -256,7 +263,9 @@ def _one(values: Mapping[str, str], name: str, known: Mapping[str, T]) -> T | No
 
 def _known(name: str, text: str, known: Mapping[str, T]) -> T:
     if text not in known:
-        raise BadRequest(f"{name}: must be one of {', '.join(known)}.")
+        raise BadRequest(
+            worded("%(name)s: must be one of %(known)s.", name=name, known=", ".join(known))
+        )
     return known[text]
 
 
@@ -269,16 +278,22 @@ def _clock(values: Mapping[str, str], period: Period | None, zone: ZoneInfo) -> 
     if "time" not in values and "weekday" not in values:
         return None
     if period is None:
-        raise BadRequest("time, weekday: give a period as well, with since, or from and to.")
+        raise BadRequest(
+            to_translate("time, weekday: give a period as well, with since, or from and to.")
+        )
     if period.until - period.since > _MOST_CLOCK_MS:
-        raise BadRequest("time, weekday: the period must not be longer than ten years.")
+        raise BadRequest(
+            to_translate("time, weekday: the period must not be longer than ten years.")
+        )
     hours = _HOURS.fullmatch(values.get("time", "00:00-24:00"))
     weekday = values.get("weekday")
     if hours is None or (weekday is not None and weekday not in {*"0123456"}):
-        raise BadRequest("time, weekday: not hours such as 09:00-09:30, or a day from 0 to 6.")
+        raise BadRequest(
+            to_translate("time, weekday: not hours such as 09:00-09:30, or a day from 0 to 6.")
+        )
     begin, end = (int(hours[first]) * 60 + int(hours[second]) for first, second in ((1, 2), (3, 4)))
     if not begin < end <= 1440:
-        raise BadRequest("time: must end after it begins, at 24:00 at the latest.")
+        raise BadRequest(to_translate("time: must end after it begins, at 24:00 at the latest."))
     day = None if weekday is None else int(weekday)
     return ClockTime(zone, period.since, period.until, begin, end, day)
 
@@ -288,7 +303,9 @@ def _instant(values: Mapping[str, str]) -> UnixMillis | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise BadRequest("during: not an instant in milliseconds, as reports give it.")
+        raise BadRequest(
+            to_translate("during: not an instant in milliseconds, as reports give it.")
+        )
     return UnixMillis(int(text))
 
 
@@ -298,7 +315,7 @@ def _seconds(values: Mapping[str, str], name: str) -> float | None:
         return None
     found = _LENGTH.fullmatch(text)
     if found is None or (found[1] and found[3]):
-        raise BadRequest(f"{name}: not a length such as 90, 1:30, 5m or 1h.")
+        raise BadRequest(worded("%(name)s: not a length such as 90, 1:30, 5m or 1h.", name=name))
     return int(found[1] or 0) * 60.0 + int(found[2]) * _UNITS[found[3] or "s"]
 
 
@@ -310,7 +327,13 @@ def _columns(values: Mapping[str, str], order: Order) -> tuple[str, ...]:
         chosen.append("length")
     for name in chosen:
         if name not in known:
-            raise BadRequest(f"cols: {name[:40]!r} is not a column; known are {', '.join(known)}.")
+            raise BadRequest(
+                worded(
+                    "cols: %(name)s is not a column; known are %(known)s.",
+                    name=repr(name[:40]),
+                    known=", ".join(known),
+                )
+            )
     return tuple(name for name in known if name in chosen)
 
 
@@ -322,7 +345,7 @@ def _terms(text: str) -> list[tuple[str, Term]]:
     try:
         pieces = list(lexer)
     except ValueError:
-        raise BadRequest('q: a " is not closed.') from None
+        raise BadRequest(to_translate('q: a " is not closed.')) from None
     found: list[tuple[str, Term]] = []
     for piece in _numbers_together(pieces):
         wanted = not (piece.startswith("-") and len(piece) > 1)
@@ -333,10 +356,14 @@ def _terms(text: str) -> list[tuple[str, Term]]:
             continue
         if name.lower() not in _FIELDS:
             raise BadRequest(
-                f"q: {name[:40]!r} cannot be searched in; known are {', '.join(_FIELDS)}."
+                worded(
+                    "q: %(name)s cannot be searched in; known are %(known)s.",
+                    name=repr(name[:40]),
+                    known=", ".join(_FIELDS),
+                )
             )
         if not rest.strip("*"):
-            raise BadRequest(f"q: {name}: what is looked for is missing.")
+            raise BadRequest(worded("q: %(name)s: what is looked for is missing.", name=name))
         found.append((piece, Term(Field(name.lower()), rest, wanted)))
     return found
 

@@ -44,6 +44,7 @@ from callreel.web.problems import as_told, plain, status_of, wrong_method
 from callreel.web.sending import Opener, SoundSender
 from callreel.web.session import address_of, require_own_page
 from callreel.web.threads import Threads
+from callreel.wording import to_translate
 
 OTHERWISE = "otherwise"
 """Names the secret on the one redirect that finds out whether a frame kept its cookie."""
@@ -125,7 +126,9 @@ class LeasePages:
             return Response(status_code=503, headers={"Retry-After": "1"})
         framed = self._may_be_framed(request)
         if framed and not self._rules.embed_origins:
-            raise Forbidden("This server shows its player in no other page: server.embed_origins.")
+            raise Forbidden(
+                to_translate("This server shows its player in no other page: server.embed_origins.")
+            )
         begun = await self._looking.run(
             self._flows.leases.begin, request.path_params["ticket"], address_of(request)
         )
@@ -197,7 +200,7 @@ class LeasePages:
         held = await self._held(request)
         given = request.headers.get("x-csrf-token", "")
         if changes and not secrets.compare_digest(given.encode(), held.csrf.encode()):
-            raise Forbidden("This is from an older player; load the page again.")
+            raise Forbidden(to_translate("This is from an older player; load the page again."))
         return await handler(request, held)
 
     def _way_in(self, request: Request) -> Response:
@@ -213,7 +216,9 @@ class LeasePages:
         named = request.path_params["lease"]
         if _NAME.fullmatch(named) is None and request.headers.get("sec-fetch-dest") == "document":
             # In the address bar of a window a secret would be copied and passed on.
-            raise Forbidden("This player is shown inside the page that it was opened in only.")
+            raise Forbidden(
+                to_translate("This player is shown inside the page that it was opened in only.")
+            )
         return await self._shown("lease.html", request, held)
 
     async def dock(self, request: Request, held: OpenLease) -> Response:
@@ -279,7 +284,7 @@ class LeasePages:
             )
         recording = await run_in_threadpool(self._flows.leases.servable, held)
         if recording.mask_revision != said.revision:
-            raise Gone("The masks of this recording have changed.")
+            raise Gone(to_translate("The masks of this recording have changed."))
         return Response(status_code=204)
 
     async def audio(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,6 +20,7 @@ from callreel.flows.ongoing import Ongoing, OngoingCall
 from callreel.flows.sessions import Sessions, SignedIn
 from callreel.model import Principal
 from callreel.web.threads import Threads
+from callreel.wording import to_translate
 
 log = structlog.get_logger("callreel.live")
 
@@ -59,7 +60,7 @@ class Seat:
             # that it has, and catches up.
             while not self._came.empty():
                 self._came.get_nowait()
-            self._came.put_nowait(Unavailable("This window fell behind."))
+            self._came.put_nowait(Unavailable(to_translate("This window fell behind.")))
             self.leave()
 
     async def next(self, within_s: float) -> Came | None:

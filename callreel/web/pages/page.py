@@ -23,7 +23,7 @@ from callreel.web.pages.names import names
 from callreel.web.pages.words import LANGUAGES, Words, catalog, language_of, length
 from callreel.web.problems import as_told, status_of, wrong_method
 from callreel.web.session import Session, require_own_page
-from callreel.wording import to_translate
+from callreel.wording import to_translate, worded
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 LOGIN = "/login"
@@ -232,16 +232,18 @@ async def form(request: Request) -> dict[str, str]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
-            raise BadRequest(f"The form is longer than {MAX_FORM_BYTES} bytes.")
+            raise BadRequest(
+                worded("The form is longer than %(most)s bytes.", most=str(MAX_FORM_BYTES))
+            )
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200
         )
     except ValueError:
-        raise BadRequest("The form cannot be read.") from None
+        raise BadRequest(to_translate("The form cannot be read.")) from None
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadRequest("The form names a field more than once.")
+        raise BadRequest(to_translate("The form names a field more than once."))
     request.state.form = found
     return found
 

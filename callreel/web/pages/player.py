@@ -20,6 +20,7 @@ from callreel.model import Principal, Recording, RecordingId
 from callreel.web.asked import json_body, require_members
 from callreel.web.pages import drawing
 from callreel.web.threads import Threads
+from callreel.wording import to_translate, worded
 
 PIECE_BYTES = 512 * 1024
 """Of sound in one answer; browsers ask for the next. Source: ui.md section 8."""
@@ -123,7 +124,7 @@ async def read_told(request: Request) -> Told:
     sitting, revision, heard = body.get("sitting"), body.get("revision"), body.get("heard", [])
     speed = body.get("speed", 1)
     if not isinstance(sitting, str) or not isinstance(revision, int):
-        raise BadRequest("sitting and revision: both must be given.")
+        raise BadRequest(to_translate("sitting and revision: both must be given."))
     return Told(sitting, revision, _pairs(heard), _number("speed", speed))
 
 
@@ -144,7 +145,7 @@ def stretch_of(request: Request) -> Stretch:
     """
     start, end = (second(request.query_params.get(name, "")) for name in ("from", "to"))
     if start is not None and end is not None and end <= start:
-        raise BadRequest("to: must be after from.")
+        raise BadRequest(to_translate("to: must be after from."))
     whole = Stretch(points=drawing.POINTS)
     return Stretch(
         whole.from_s if start is None else start,
@@ -161,7 +162,7 @@ def revision_of(request: Request) -> int:
     """
     revision: str = request.path_params["revision"]
     if not (revision.isascii() and revision.isdigit() and len(revision) < 10):
-        raise BadRequest("The revision of the mask must be a number.")
+        raise BadRequest(to_translate("The revision of the mask must be a number."))
     return int(revision)
 
 
@@ -169,18 +170,18 @@ def _pairs(heard: object) -> list[tuple[float, float]]:
     found = []
     for pair in heard if isinstance(heard, list) else [None]:
         if not isinstance(pair, list) or len(pair) != 2:
-            raise BadRequest("heard: must be pairs of seconds.")
+            raise BadRequest(to_translate("heard: must be pairs of seconds."))
         found.append((_number("heard", pair[0]), _number("heard", pair[1])))
     return found
 
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRequest(f"{name}: must be a number.")
+        raise BadRequest(worded("%(name)s: must be a number.", name=name))
     try:
         return float(value)
     except OverflowError:
-        raise BadRequest(f"{name}: too large.") from None
+        raise BadRequest(worded("%(name)s: too large.", name=name)) from None
 
 
 def _forget(looking: asyncio.Future[SeenPeaks]) -> None:

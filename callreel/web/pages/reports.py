@@ -24,6 +24,7 @@ from callreel.web.pages.page import Pages, Visitor
 from callreel.web.pages.words import Words
 from callreel.web.query import require_short
 from callreel.web.threads import Threads
+from callreel.wording import to_translate, worded
 
 PERIODS = (
     "today", "yesterday", "7d", "30d", "this-week", "last-week", "this-month", "last-month",
@@ -63,7 +64,7 @@ class ReportPages:
         asked = _asked(request.url.query)
         form = asked.pop("format", None)
         if form is not None and form not in FORMATS:
-            raise BadRequest(f"format: must be one of {', '.join(FORMATS)}.")
+            raise BadRequest(worded("format: must be one of %(known)s.", known=", ".join(FORMATS)))
         slug = request.path_params["kind"]
         asked.setdefault("zone", visitor.words.zone.key)
         principal = visitor.signed_in.principal
@@ -100,10 +101,10 @@ def _asked(query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=40)
     except ValueError:
-        raise BadRequest("The address cannot be read.") from None
+        raise BadRequest(to_translate("The address cannot be read.")) from None
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadRequest("The address gives a parameter more than once.")
+        raise BadRequest(to_translate("The address gives a parameter more than once."))
     asked = {name: value.strip() for name, value in found.items() if value.strip()}
     if "from" in asked:
         # The form sends both; days that somebody typed are what they want.

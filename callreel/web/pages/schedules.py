@@ -18,6 +18,7 @@ from callreel.flows.timetable import in_words
 from callreel.periods import WEEKDAYS
 from callreel.web.pages.page import Pages, Visitor, form
 from callreel.web.session import address_of
+from callreel.wording import to_translate
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 TITLES = {f"report-{kind.slug}": kind.title for kind in KINDS}
@@ -76,14 +77,14 @@ class SchedulePages:
                 address=address,
             )
         else:
-            raise BadRequest("do: must be run, enable, disable or remove.")
+            raise BadRequest(to_translate("do: must be run, enable, disable or remove."))
         return RedirectResponse("/schedules", 303)
 
 
 def _plan(fields: dict[str, str], visitor: Visitor) -> Plan:
     time = _TIME.fullmatch(fields.get("time", ""))
     if time is None:
-        raise BadRequest("time: not a time such as 07:30.")
+        raise BadRequest(to_translate("time: not a time such as 07:30."))
     every = fields.get("every", "daily")
     asked = dict(parse_qsl(fields.get("query", ""), keep_blank_values=False))
     asked.pop("zone", None)
@@ -108,5 +109,5 @@ def _day(every: str, fields: dict[str, str]) -> int | None:
         return None
     text = fields.get("weekday" if every == "weekly" else "monthday", "")
     if not (text.isascii() and text.isdigit() and len(text) < 3):
-        raise BadRequest("day: choose one.")
+        raise BadRequest(to_translate("day: choose one."))
     return int(text)

@@ -16,7 +16,7 @@ from callreel.access.policy import Action
 from callreel.audio.fill import fill_of
 from callreel.db.directory import Site, Voicelocation
 from callreel.db.entries import Group
-from callreel.errors import BadRequest, Conflict
+from callreel.errors import BadRequest, Conflict, Forbidden, Unauthenticated
 from callreel.flows.acts import EVERYTHING
 from callreel.flows.directory import Directory
 from callreel.flows.people import People, Rights
@@ -24,7 +24,9 @@ from callreel.flows.places import Places
 from callreel.flows.sites import Sites
 from callreel.model import DEFAULT_FILL, Principal, Role, Scope
 from callreel.web.pages.page import Pages, Visitor, form
+from callreel.web.pages.shown_once import Secret, ShownOnce
 from callreel.web.session import address_of
+from callreel.wording import to_translate, worded
 
 PAGE = 100
 MOST_GROUPS = 500
@@ -43,6 +45,7 @@ class SettingsPages:
         self._people = people
         self._places = places
         self._directory = directory
+        self._secrets = ShownOnce()
 
     async def settings(self, request: Request, visitor: Visitor) -> Response:
         """``GET /settings``: the sites, and the way to the rest."""
@@ -62,7 +65,9 @@ class SettingsPages:
         if request.method == "POST":
             fields = await form(request)
             if fields.get("seen") != seen_of(site):
-                raise Conflict("Somebody else changed this site meanwhile; load the page again.")
+                raise Conflict(
+                    to_translate("Somebody else changed this site meanwhile; load the page again.")
+                )
             wanted = wanted_site(site, fields)
             address = address_of(request)
             await run_in_threadpool(self._sites.change, who, wanted, seen=site, address=address)
@@ -92,12 +97,13 @@ class SettingsPages:
 
     async def people(self, request: Request, visitor: Visitor) -> Response:
         """``GET`` and ``POST /settings/people``: web users and API keys."""
-        who = visitor.signed_in.principal
-        shown: dict[str, str] = {}
+        who, session_id = visitor.signed_in.principal, visitor.signed_in.session_id
         if request.method == "POST":
-            shown = await run_in_threadpool(
-                self._act, await form(request), who, address_of(request)
-            )
+            made = await run_in_threadpool(self._act, await form(request), who, address_of(request))
+            if made is not None:
+                self._secrets.keep(session_id, made)
+            # A page that is loaded again must neither do it again nor show it again.
+            return RedirectResponse("/settings/people", 303)
         asked = request.query_params
         beginning, after = asked.get("q", ""), asked.get("after")
         page = await run_in_threadpool(
@@ -111,7 +117,8 @@ class SettingsPages:
             visitor,
             page=page,
             keys=await run_in_threadpool(self._people.keys, who),
-            shown=shown,
+            # What is only asked after shows nothing.
+            shown=self._secrets.take(session_id) if request.method == "GET" else (),
             q=beginning,
             sites=sites,
             seen={each.id: seen_of(Rights(each.role, each.reach)) for each in page.items},
@@ -120,28 +127,34 @@ class SettingsPages:
             may_change=visitor.may(Action.ADMINISTER),
         )
 
-    def _act(self, fields: dict[str, str], who: Principal, address: str | None) -> dict[str, str]:
-        """Do what a form asks; gives a secret that is shown once, and whose it is."""
+    def _act(self, fields: dict[str, str], who: Principal, address: str | None) -> Secret | None:
+        """Do what a form asks; gives a secret that is to be shown once, where one was made."""
         people, user = self._people, fields.get("user", "")
         match fields.get("do", ""):
             case "add":
                 added = people.add(who, user.strip(), self._rights(who, fields), address=address)
-                return {"user": added.person.username, "password": added.password or ""}
+                return Secret(added.person.username, added.password or "")
             case "change":
                 self._change(who, user, fields, address)
             case "enable" | "disable" as verb:
                 people.set_enabled(who, user, enabled=verb == "enable", address=address)
             case "password":
-                fresh = people.new_password(who, user, address=address)
-                return {"user": people.person(who, user).username, "password": fresh or ""}
+                known = people.person(who, user)
+                if known.id == who.web_user_id:
+                    # It ends every session, and no page could show it any more.
+                    raise Conflict(to_translate("Your own password is changed under Preferences."))
+                fresh = people.new_password(who, known.id, address=address)
+                return Secret(known.username, fresh or "")
             case "key":
                 key = people.add_key(who, user, fields.get("label", ""), address=address)
-                return {"user": people.person(who, user).username, "key": key.secret}
+                return Secret(people.person(who, user).username, key.secret)
             case "revoke":
                 people.revoke_key(who, fields.get("key", ""), address=address)
             case _:
-                raise BadRequest("do: add, change, enable, disable, password, key or revoke.")
-        return {}
+                raise BadRequest(
+                    to_translate("do: add, change, enable, disable, password, key or revoke.")
+                )
+        return None
 
     def _change(
         self, who: Principal, user: str, fields: dict[str, str], address: str | None
@@ -153,7 +166,9 @@ class SettingsPages:
         person = self._people.person(who, user)
         seen = Rights(person.role, person.reach)
         if fields.get("seen") != seen_of(seen):
-            raise Conflict("Somebody else changed this user meanwhile; load the page again.")
+            raise Conflict(
+                to_translate("Somebody else changed this user meanwhile; load the page again.")
+            )
         if fields.get("reach") == fields.get("seen_reach"):
             wanted = replace(self._rights(who, {**fields, "reach": ""}), reach=person.reach)
         else:
@@ -167,7 +182,7 @@ class SettingsPages:
             BadRequest: There is no such role, site or group; it is named.
         """
         if fields.get("role") not in {role.value for role in Role}:
-            raise BadRequest(f"role: must be one of {', '.join(Role)}.")
+            raise BadRequest(worded("role: must be one of %(known)s.", known=", ".join(Role)))
         sites = {name: site.id for site in self._sites.sites(who) for name in (site.id, site.name)}
         reached: set[str] = set()
         groups: set[str] = set()
@@ -176,11 +191,19 @@ class SettingsPages:
             site, slash, group = piece.partition("/")
             if piece == EVERYTHING:
                 if EVERYTHING in sites:
-                    raise BadRequest("reach: a site is named 'everything'; give it another name.")
+                    raise BadRequest(
+                        to_translate("reach: a site is named 'everything'; give it another name.")
+                    )
                 everything = True
             elif site not in sites:
                 known = ", ".join(each.name for each in self._sites.sites(who))
-                raise BadRequest(f"reach: there is no site {site[:60]!r}; known are {known}.")
+                raise BadRequest(
+                    worded(
+                        "reach: there is no site %(site)s; known are %(known)s.",
+                        site=repr(site[:60]),
+                        known=known,
+                    )
+                )
             elif slash:
                 groups.add(self._directory.find(who, Group, sites[site], group).id)
             else:
@@ -219,18 +242,22 @@ class SettingsPages:
                     address=address,
                 )
             case _:
-                raise BadRequest("do: must be store, voicelocation or change.")
+                raise BadRequest(to_translate("do: must be store, voicelocation or change."))
 
     async def password(self, request: Request, visitor: Visitor) -> Response:
         """``POST /preferences/password``: one's own; every session ends, this one too."""
         fields = await form(request)
-        await run_in_threadpool(
-            self._people.change_own_password,
-            visitor.signed_in.principal,
-            fields.get("old", ""),
-            fields.get("new", ""),
-            address=address_of(request),
-        )
+        try:
+            await run_in_threadpool(
+                self._people.change_own_password,
+                visitor.signed_in.principal,
+                fields.get("old", ""),
+                fields.get("new", ""),
+                address=address_of(request),
+            )
+        except Unauthenticated as told:
+            # Their session is good: to be sent to sign in would not tell them what was wrong.
+            raise Forbidden(told.message) from None
         return RedirectResponse("/login", 303)
 
 
@@ -277,7 +304,7 @@ def wanted_site(site: Site, fields: dict[str, str]) -> Site:
             DEFAULT_FILL.dbfs if dbfs is None else dbfs,
         )
     elif site.fill.kind != "file":
-        raise BadRequest("fill: a file is set with callreel site set --fill-file.")
+        raise BadRequest(to_translate("fill: a file is set with callreel site set --fill-file."))
     retention = _number(fields, "retention_days")
     return replace(
         site,
@@ -297,7 +324,7 @@ def wanted_site(site: Site, fields: dict[str, str]) -> Site:
 def _required(fields: dict[str, str], name: str) -> float:
     found = _number(fields, name)
     if found is None:
-        raise BadRequest(f"{name}: must be given.")
+        raise BadRequest(worded("%(name)s: must be given.", name=name))
     return found
 
 
@@ -310,7 +337,9 @@ def _number(fields: dict[str, str], name: str) -> float | None:
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
-        raise BadRequest(f"{name}: {text[:40]!r} is not a number.")
+        raise BadRequest(
+            worded("%(name)s: %(text)s is not a number.", name=name, text=repr(text[:40]))
+        )
     return found
 
 
@@ -318,5 +347,5 @@ def _whole(name: str, found: float | None) -> int | None:
     if found is None:
         return None
     if found != int(found):
-        raise BadRequest(f"{name}: must be a whole number.")
+        raise BadRequest(worded("%(name)s: must be a whole number.", name=name))
     return int(found)
