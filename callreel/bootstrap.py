@@ -17,6 +17,7 @@ from callreel.audio.prober import Prober
 from callreel.audio.rendered import RenderCache, erase_renders
 from callreel.db import directory, users
 from callreel.db.database import Database, open_database
+from callreel.db.finding import Finder
 from callreel.errors import ConfigurationError, Unavailable
 from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
@@ -113,6 +114,8 @@ class DatabaseUsers:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._finder = Finder(db)
+        self.is_at_hand = db.is_at_hand
 
     def by_name(self, username: str) -> WebUser | None:
         """The user of this name."""
@@ -121,8 +124,7 @@ class DatabaseUsers:
 
     def by_id(self, web_user_id: WebUserId) -> WebUser | None:
         """The user of this id."""
-        with self._db.read() as conn:
-            return users.by_id(conn, web_user_id)
+        return self._finder.user(web_user_id)
 
     def by_api_key(self, key_hash: str) -> WebUser | None:
         """The user whose living API key has this hash."""

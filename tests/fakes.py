@@ -48,6 +48,8 @@ URL = "https://echo.example/v/a-token"
 class FakeUsers:
     """Web users in memory; the verifier over them is the real one."""
 
+    is_at_hand = True
+
     def __init__(self, passwords: dict[str, str]) -> None:
         self.users = {
             name: WebUser(

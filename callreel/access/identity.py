@@ -38,6 +38,10 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 class UserRecords(Protocol):
     """Where web users are kept. Each call is one short look-up."""
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a look-up by id takes microseconds; else it may wait for another machine."""
+
     def by_name(self, username: str) -> WebUser | None:
         """The user of this name, upper and lower case alike; None where there is none."""
 
@@ -100,6 +104,8 @@ class Verifier:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
+        self.is_at_hand = records.is_at_hand
+        """Whether ``cached_basic`` takes microseconds."""
         self._limits = limits or VerifierLimits()
         self._monotonic = monotonic
         self._secret = secrets.token_bytes(32)

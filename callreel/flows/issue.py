@@ -132,7 +132,7 @@ class Issue:
         try:
             facts = self._sound.require_servable(recording)
             require_available(spec.format)
-            size = self._sound.known_size(recording, spec)
+            size = self._sound.size_of(recording, facts, spec)
         except CallreelError as refusal:
             refused = _entry(self._clock(), principal, recording, spec, refusal.code, address)
             return self._journal.later(refused, refusal)

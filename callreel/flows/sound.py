@@ -126,7 +126,7 @@ class Sound:
     def known_size(self, recording: Recording, spec: AudioSpec) -> int | None:
         """The size of an output where arithmetic or a finished render tells it; never encodes."""
         facts = self.require_servable(recording)
-        return self._cache_or_arithmetic(recording, facts, spec)
+        return self.size_of(recording, facts, spec)
 
     def open(self, recording: Recording, spec: AudioSpec) -> OpenSound:
         """Open an output; waits for the render where the format has no arithmetic size.
@@ -269,9 +269,8 @@ class Sound:
                 why="size or hash differs",
             )
 
-    def _cache_or_arithmetic(
-        self, recording: Recording, facts: SourceFacts, spec: AudioSpec
-    ) -> int | None:
+    def size_of(self, recording: Recording, facts: SourceFacts, spec: AudioSpec) -> int | None:
+        """The same of a recording that is servable."""
         if FORMATS[spec.format].size_known:
             return output_size(facts, spec)
         return self._cache.size_if_ready(self._identity(recording, spec))

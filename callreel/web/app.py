@@ -131,8 +131,9 @@ def build_web(parts: WebParts) -> ASGIApp:
     ]
     return _application(
         routes=[
-            *page_routes(session, parts.pages),
+            # Programs ask more often than people do.
             *(Route(each.path, FixedHeaders(each.endpoint, WEB_HEADERS)) for each in programs),
+            *page_routes(session, parts.pages),
         ],
         nowhere=FixedHeaders(_nowhere, WEB_HEADERS),
         middleware=[Middleware(AccessLog, name="web")],

@@ -143,10 +143,11 @@ class Session:
         if scheme.lower() != "basic":
             raise Unauthenticated("Only Basic is offered here.")
         username, password = _basic(value.strip())
-        # One look-up by key, which costs less than to ask a thread for it.
-        known = self._verifier.cached_basic(username, password)
-        if known is not None:
-            return known
+        # One look-up by key: where it waits for no other machine, a thread would cost more.
+        if self._verifier.is_at_hand:
+            known = self._verifier.cached_basic(username, password)
+            if known is not None:
+                return known
         return await self._threads.run(self._verifier.basic, username, password, address)
 
 

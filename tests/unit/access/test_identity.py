@@ -33,6 +33,8 @@ USER = WebUser(
 class Records:
     """Users in a dictionary."""
 
+    is_at_hand = True
+
     def __init__(self, user: WebUser) -> None:
         self.user = user
         self.key_hash = ""
