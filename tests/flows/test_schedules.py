@@ -133,7 +133,7 @@ def test_mail_that_is_not_taken_is_tried_again_to_those_who_have_not_got_it(desk
     desk.server.refusals = {BOB: "451 later"}
     (ran,) = desk.at("2026-09-22T07:00")
     assert ran.state == "trying"
-    assert "tried again in 1 minutes" in ran.told
+    assert "tried again in 1 minute." in ran.told
     assert desk.at("2026-09-22T07:00:59") == []
     desk.server.refusals = {}
     assert [each.state for each in desk.at("2026-09-22T07:01:00")] == ["sent"]
