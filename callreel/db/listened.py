@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from callreel.db.people_schema import playbacks
+from callreel.db.playbacks import Stretch, of_row
 from callreel.db.rows import in_scope
 from callreel.db.schema import audit, call_records, web_users
 from callreel.model import CallId, RecordingId, Scope, UnixMillis
@@ -36,8 +38,10 @@ class Listening:
     bytes_sent: int | None
     """None where no end was written down, and of a player."""
     address: str | None
-    heard: tuple[tuple[float, float], ...] | None = None
-    """The stretches in seconds; None where only bytes are known."""
+    heard: tuple[Stretch, ...] | None = None
+    """What a player told that it played; None where only bytes are known."""
+    sent: tuple[Stretch, ...] | None = None
+    """What left to a player; None where only bytes are known."""
     label: str | None = None
     """Whom an integrator's link was made for; None where it was the user."""
 
@@ -77,13 +81,12 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
         .order_by(audit.c.seq)
         .execution_options(yield_per=1000)
     )
-    # One token may open several answers at once: the one that began first ends first.
     begun: dict[tuple[str, ...], list[Listening]] = defaultdict(list)
     for row in conn.execute(query):
         detail = json.loads(row.detail)
-        if detail.get("door") == _PLAYER:
+        if detail.get("sitting"):
             continue
-        key = (row.actor, row.object_id, str(detail.get("token_id")), row.address or "")
+        key = _answer(row, detail)
         if row.action == "sound.start":
             if row.at < until:
                 begun[key].append(
@@ -96,6 +99,7 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
                         f"{detail['channel']}",
                         bytes_sent=None,
                         address=row.address,
+                        label=detail.get("label"),
                     )
                 )
         elif begun[key]:
@@ -107,6 +111,15 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
         yield from left
 
 
+def _answer(row: Row[Any], detail: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the rows about one answer have in common."""
+    if "answer" in detail:
+        return (detail["answer"],)
+    # Rows from before answers had names: of several alike the one that began first ends first.
+    parts = (detail.get("token_id"), detail.get("format"), detail.get("channel"), row.address)
+    return (row.actor, row.object_id, *map(str, parts))
+
+
 def _of_player(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterator[Listening]:
     p = playbacks.c
     query = (
@@ -115,22 +128,24 @@ def _of_player(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterat
         .order_by(p.started_at, p.id)
         .execution_options(yield_per=1000)
     )
-    for row in conn.execute(query):
+    for row in conn.execute(query).mappings():
+        known = of_row(row)
         yield Listening(
-            at=UnixMillis(row.started_at),
-            until=UnixMillis(row.heard_at),
-            web_user_id=row.web_user_id,
-            recording_id=RecordingId(row.recording_id),
+            at=known.started_at,
+            until=known.heard_at,
+            web_user_id=known.web_user_id,
+            recording_id=known.recording_id,
             what=_PLAYER,
             bytes_sent=None,
-            address=row.address,
-            heard=tuple((float(start), float(end)) for start, end in json.loads(row.heard)),
-            label=row.label,
+            address=known.address,
+            heard=known.heard,
+            sent=known.sent,
+            label=known.label,
         )
 
 
 _PLAYER = "player"
-"""How the audit log names the door of those that have a row in ``playbacks``."""
+"""What is told of those that have a row in ``playbacks``."""
 SOURCES: tuple[Source, ...] = (_of_player, _of_audit)
 
 

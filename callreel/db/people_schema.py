@@ -74,8 +74,12 @@ playbacks = Table(
     Column("heard_at", BigInteger, nullable=False),
     Column("speed", Double, nullable=False),
     Column("heard", Text, nullable=False),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("seat", Text, nullable=False, server_default=""),
+    Column("sent", Text),
     Index(None, "recording_id"),
     Index(None, "started_at"),
+    Index(None, "name"),
     Index(None, "web_user_id", "started_at"),
 )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from callreel.db.people_schema import playbacks
 from callreel.db.schema import web_users
@@ -18,74 +18,89 @@ Stretch = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """One sitting: a player was opened, and sound left."""
+    """One sitting: sound left to a player, at one seat, under one mask."""
 
     id: str
+    name: str
+    """What the page calls the sitting; a page makes it up, and may use it again."""
+    seat: str
+    """Whose session, or which lease."""
     recording_id: RecordingId
     call_id: CallId | None
     web_user_id: WebUserId
-    username: str
     label: str | None
     """Whom an integrator's link was made for; None for somebody who signed in."""
     mask_revision: int
-    """Of the sound that was sent last."""
     address: str | None
     started_at: UnixMillis
     heard_at: UnixMillis
-    """When the player last told what was heard."""
-    speed: float
-    heard: tuple[Stretch, ...]
+    """When sound left last, or the player last told what was heard."""
+    speed: float = 1.0
+    heard: tuple[Stretch, ...] = ()
     """As the player told: sorted, joined where they touch."""
+    sent: tuple[Stretch, ...] | None = ()
+    """What left, heard or not; None of a sitting before this was written down."""
 
 
-def begin(conn: Connection, playback: Playback) -> bool:
-    """Write down that sound leaves; False where this sitting is known already."""
-    known = select(playbacks.c.id).where(playbacks.c.id == playback.id)
-    if conn.execute(known).first() is not None:
-        return False
-    conn.execute(
-        insert(playbacks).values(
-            id=playback.id,
-            recording_id=playback.recording_id,
-            call_id=playback.call_id,
-            web_user_id=playback.web_user_id,
-            label=playback.label,
-            mask_revision=playback.mask_revision,
-            address=playback.address,
-            started_at=playback.started_at,
-            heard_at=playback.heard_at,
-            speed=playback.speed,
-            heard=json.dumps(playback.heard),
-        )
-    )
-    return True
+def begin(conn: Connection, playback: Playback) -> None:
+    """Write down that sound leaves."""
+    values = {name: getattr(playback, name) for name in Playback.__slots__}
+    heard, sent = json.dumps(playback.heard), json.dumps(playback.sent)
+    conn.execute(insert(playbacks).values(**{**values, "heard": heard, "sent": sent}))
 
 
-def owner(conn: Connection, playback_id: str) -> tuple[WebUserId, RecordingId] | None:
-    """Whose a sitting is, and of which recording; None where it is not known."""
+def hold_order(conn: Connection, web_user_id: WebUserId) -> None:
+    """Let nobody else begin a sitting of this user before this transaction is over."""
+    conn.execute(select(web_users.c.id).where(web_users.c.id == web_user_id).with_for_update())
+
+
+def newest(
+    conn: Connection, name: str, web_user_id: WebUserId, recording_id: RecordingId
+) -> Playback | None:
+    """The newest sitting of a user that a page calls so; None where there is none."""
     p = playbacks.c
-    row = conn.execute(select(p.web_user_id, p.recording_id).where(p.id == playback_id)).first()
-    return None if row is None else (WebUserId(row.web_user_id), RecordingId(row.recording_id))
+    mine = (p.name == name, p.web_user_id == web_user_id, p.recording_id == recording_id)
+    newest_first = select(playbacks).where(*mine).order_by(p.started_at.desc(), p.id.desc())
+    row = conn.execute(newest_first.limit(1)).mappings().first()
+    return None if row is None else of_row(row)
 
 
-def add_heard(
+def of_row(row: RowMapping) -> Playback:
+    """A row of ``playbacks``."""
+    return Playback(
+        **{
+            **row,
+            "heard": _stretches(row["heard"]),
+            "sent": None if row["sent"] is None else _stretches(row["sent"]),
+        }
+    )
+
+
+def add(  # two kinds of stretches, and when
     conn: Connection,
     playback_id: str,
-    web_user_id: WebUserId,
-    heard: Iterable[Stretch],
-    speed: float,
     now: UnixMillis,
-) -> bool:
-    """Add what a player told; False where the sitting is not known, or somebody else's."""
-    p = playbacks.c
-    mine = (p.id == playback_id) & (p.web_user_id == web_user_id)
-    row = conn.execute(select(p.heard).where(mine).with_for_update()).first()
-    if row is None:
-        return False
-    known = [(float(start), float(end)) for start, end in json.loads(row.heard)]
-    told = json.dumps(joined([*known, *heard]))
-    conn.execute(update(playbacks).where(mine).values(heard=told, speed=speed, heard_at=now))
-    return True
+    *,
+    heard: Iterable[Stretch] = (),
+    sent: Iterable[Stretch] = (),
+    speed: float | None = None,
+) -> None:
+    """Add what a player told, or what left."""
+    mine = playbacks.c.id == playback_id
+    wanted = select(playbacks.c.heard, playbacks.c.sent).where(mine).with_for_update()
+    row = conn.execute(wanted).one()
+    values: dict[str, object] = {
+        "heard_at": now,
+        "heard": json.dumps(joined([*_stretches(row.heard), *heard])),
+        "sent": json.dumps(joined([*_stretches(row.sent or "[]"), *sent])),
+    }
+    if speed is not None:
+        values["speed"] = speed
+    conn.execute(update(playbacks).where(mine).values(**values))
+
+
+def _stretches(text: str) -> tuple[Stretch, ...]:
+    return tuple((float(start), float(end)) for start, end in json.loads(text))
 
 
 def joined(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -5,6 +5,7 @@ Source: contract.md section 3.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Mapping
 
 from callreel.access.keys import KeyRing
@@ -15,7 +16,7 @@ from callreel.db.database import Database
 from callreel.db.finding import Finder
 from callreel.db.journal import Journal
 from callreel.errors import MaskChanged, TokenRefused, TokenUsed, Unavailable
-from callreel.flows.delivery import Delivery, open_delivery
+from callreel.flows.delivery import ANSWER_BYTES, Delivery, open_delivery
 from callreel.flows.sound import Sound
 from callreel.flows.streams import Streams
 from callreel.model import Clock, Grant, Principal, Recording
@@ -30,15 +31,17 @@ class _TokenDoor:
         self._deliver = deliver
         self._grant = grant
         self._address = address
+        self._answer = secrets.token_hex(ANSWER_BYTES)
 
     def require_open(self, recording: Recording) -> None:
         self._deliver.require_unchanged(recording)
 
     def started(self, recording: Recording) -> None:
-        self._deliver.record_start(self._grant, recording, self._address)
+        self._deliver.record_start(self._grant, recording, self._address, {"answer": self._answer})
 
-    def ended(self, recording: Recording, bytes_sent: int) -> None:
-        self._deliver.record_end(self._grant, recording, bytes_sent, self._address)
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
+        detail = {"answer": self._answer, "start": start, "bytes_sent": bytes_sent}
+        self._deliver.record_end(self._grant, recording, self._address, detail)
 
 
 class Deliver:
@@ -121,9 +124,11 @@ class Deliver:
             each for each in deliveries if revisions.get(each.recording_id) != each.mask_revision
         ]
 
-    def record_start(self, grant: Grant, recording: Recording, address: str | None) -> None:
+    def record_start(
+        self, grant: Grant, recording: Recording, address: str | None, detail: Mapping[str, object]
+    ) -> None:
         """Burn a single-use token and write down that listening began, in one transaction."""
-        entry = self._entry("sound.start", grant, recording, address, {})
+        entry = self._entry("sound.start", grant, recording, address, detail)
         if not grant.single_use:
             self._journal.add(entry)
             return
@@ -133,14 +138,13 @@ class Deliver:
             audit.append(conn, entry)
 
     def record_end(
-        self, grant: Grant, recording: Recording, bytes_sent: int, address: str | None
+        self, grant: Grant, recording: Recording, address: str | None, detail: Mapping[str, object]
     ) -> None:
         """Write down how much was sent.
 
         The sound has left: a database that is away now is told to the log, not to the listener.
         """
         try:
-            detail = {"bytes_sent": bytes_sent}
             self._journal.add(self._entry("sound.end", grant, recording, address, detail))
         except Unavailable as error:
             self._on_audit_failure(error)

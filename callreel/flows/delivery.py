@@ -15,6 +15,9 @@ from callreel.flows.sound import OpenSound, Sound
 from callreel.flows.streams import Streams
 from callreel.model import AudioSpec, Recording
 
+ANSWER_BYTES = 8
+"""Of the random name that the rows about one answer have in the audit log."""
+
 
 class Door(Protocol):
     """Why somebody may hear a recording, and until when."""
@@ -31,8 +34,8 @@ class Door(Protocol):
     def started(self, recording: Recording) -> None:
         """Write down that sound is about to leave; what it raises is answered instead."""
 
-    def ended(self, recording: Recording, bytes_sent: int) -> None:
-        """Write down how much left."""
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
+        """Write down how much left, from which byte on."""
 
 
 class Delivery:
@@ -56,6 +59,7 @@ class Delivery:
         self._recording = recording
         self._sound = sound
         self._closed = False
+        self._start = 0
         self._lock = threading.Lock()
         chosen = FORMATS[spec.format]
         self.etag = etag
@@ -81,6 +85,7 @@ class Delivery:
         """
         if self._sound is None:
             raise AssertionError("a HEAD has no sound to stream")
+        self._start = start
         for part in self._sound.file.parts(start, stop):
             # After the piece was made and right before it goes out: a span that came while it was
             # being encoded must stop it.
@@ -97,7 +102,7 @@ class Delivery:
             try:
                 self._sound.close()
             finally:
-                self._door.ended(self._recording, bytes_sent)
+                self._door.ended(self._recording, self._start, bytes_sent)
 
 
 def open_delivery(  # noqa: PLR0913  # what both doors have

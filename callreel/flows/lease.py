@@ -28,7 +28,8 @@ from callreel.errors import (
     Unavailable,
 )
 from callreel.flows.delivery import Delivery
-from callreel.flows.listen import SPEC, Asked, Listener, Listening
+from callreel.flows.listen import Listening
+from callreel.flows.sittings import SPEC, Asked, Listener
 from callreel.flows.sound import Sound
 from callreel.flows.ticket import TICKET_BYTES, hashed, name_of
 from callreel.model import (
@@ -277,7 +278,8 @@ def _listener(held: OpenLease) -> Listener:
 
     label = held.lease.label
     detail = {"lease": held.lease.name, "label": label}
-    return Listener(held.principal, require_open, held.lease.name, "lease", label, detail)
+    name = held.lease.name
+    return Listener(held.principal, require_open, name, name, "lease", label, detail)
 
 
 def _open(

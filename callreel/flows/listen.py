@@ -9,14 +9,13 @@ Source: contract.md section 7, ui.md section 8.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection
 
 from callreel.access.policy import Action, scope_for
 from callreel.audio.formats import require_available
-from callreel.db import audit, calls, playbacks
+from callreel.db import calls
 from callreel.db.database import Database
 from callreel.errors import (
     BadRequest,
@@ -28,6 +27,7 @@ from callreel.errors import (
 )
 from callreel.flows.delivery import Delivery, open_delivery
 from callreel.flows.sessions import SignedIn, require_open
+from callreel.flows.sittings import SPEC, Asked, Listener, Sitting, Sittings
 from callreel.flows.sound import Sound
 from callreel.flows.streams import Streams
 from callreel.model import (
@@ -40,59 +40,25 @@ from callreel.model import (
 )
 from callreel.wording import to_translate
 
-SPEC = AudioSpec("wav")
-"""Exact in length, and an offset is a sample: a player seeks in it without asking twice."""
 NOT_YOURS = to_translate("There is no such call with a recording, or it is not yours to play.")
 _SITTING = re.compile(r"p[0-9a-z]{16,32}")
-_MOST_STRETCHES = 200
-_MOST_S = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Somebody who may listen now."""
-
-    principal: Principal
-    """In whose name."""
-    require_open: Callable[[Connection, UnixMillis], None]
-    """Returns where they still may, raises where not; asked before every second of sound."""
-    taker: str
-    """Whose places for what is sent it takes: those of a user, or of one lease."""
-    door: str = "player"
-    """How the audit log calls it."""
-    label: str | None = None
-    """Whom an integrator's link was made for."""
-    detail: Mapping[str, object] = field(default_factory=dict)
-    """What else the audit log tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What of a recording is asked for, and where from."""
-
-    call_id: CallId | None
-    spec: AudioSpec
-    sitting: str | None
-    """The page's name of this sitting at the player; None for a file to keep."""
-    address: str | None
-
-
-class _Seat:
-    """The place of somebody who listens, or keeps a file."""
+class _Seat(Sitting):
+    """The way out to somebody who listens, or keeps a file."""
 
     def __init__(self, listening: Listening, listener: Listener, asked: Asked) -> None:
+        super().__init__(listener, asked)
         self._listening = listening
-        self.listener = listener
-        self.asked = asked
 
     def require_open(self, recording: Recording) -> None:
         self._listening.require_open(self.listener, recording)
 
     def started(self, recording: Recording) -> None:
-        self._listening.record_start(self, recording)
+        self._listening.sittings.started(self, recording)
 
-    def ended(self, recording: Recording, bytes_sent: int) -> None:
-        self._listening.record_end(self, recording, bytes_sent)
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
+        self._listening.sittings.ended(self, recording, start, bytes_sent)
 
 
 class Listening:
@@ -119,7 +85,7 @@ class Listening:
         self._sound = sound
         self._clock = clock
         self._streams = streams
-        self._on_audit_failure = on_audit_failure
+        self.sittings = Sittings(db, clock, on_audit_failure)
 
     def open(
         self,
@@ -258,104 +224,13 @@ class Listening:
         """
         return [each for each in deliveries if _is_shut(each.require_open)]
 
-    def record_start(self, seat: _Seat, recording: Recording) -> None:
-        """Write down that sound leaves; of a sitting once for all of its pieces.
-
-        Raises:
-            BadRequest: The name of the sitting belongs to somebody else.
-        """
-        sitting, user = seat.asked.sitting, seat.listener.principal
-        if sitting is None:
-            with self._db.write() as conn:
-                audit.append(conn, self._entry("sound.start", seat, recording, {}))
-            return
-        with self._db.read() as conn:
-            known = playbacks.owner(conn, sitting)
-        if known is None:
-            now = self._clock()
-            playback = playbacks.Playback(
-                id=sitting,
-                recording_id=recording.id,
-                call_id=seat.asked.call_id,
-                web_user_id=user.web_user_id,
-                username=user.username,
-                label=seat.listener.label,
-                mask_revision=recording.mask_revision,
-                address=seat.asked.address,
-                started_at=now,
-                heard_at=now,
-                speed=1.0,
-                heard=(),
-            )
-            with self._db.write() as conn:
-                if playbacks.begin(conn, playback):
-                    audit.append(conn, self._entry("sound.start", seat, recording, {}))
-        elif known != (user.web_user_id, recording.id):
-            raise BadRequest(to_translate("sitting: it belongs to another player."))
-
-    def record_end(self, seat: _Seat, recording: Recording, bytes_sent: int) -> None:
-        """Of a file, write down how much was sent."""
-        if seat.asked.sitting is None:
-            try:
-                with self._db.write() as conn:
-                    detail = {"bytes_sent": bytes_sent}
-                    audit.append(conn, self._entry("sound.end", seat, recording, detail))
-            except Unavailable as error:
-                self._on_audit_failure(error)
-
-    def heard(
-        self,
-        principal: Principal,
-        sitting: str,
-        stretches: Sequence[playbacks.Stretch],
-        speed: float,
-    ) -> None:
-        """Add what a player says that it played.
-
-        Raises:
-            BadRequest: No such sitting of this user, or stretches that cannot be.
-        """
-        if len(stretches) > _MOST_STRETCHES or not all(
-            0 <= start <= end <= _MOST_S for start, end in stretches
-        ):
-            raise BadRequest(
-                to_translate("heard: must be pairs of seconds, each from 0 on, in order.")
-            )
-        if not 0 < speed <= 16:
-            raise BadRequest(to_translate("speed: must be more than 0 and at most 16."))
-        with self._db.write() as conn:
-            user_id = principal.web_user_id
-            known = playbacks.add_heard(conn, sitting, user_id, stretches, speed, self._clock())
-        if not known:
-            raise BadRequest(to_translate("sitting: nothing was played under this name."))
-
-    def _entry(
-        self, action: str, seat: _Seat, recording: Recording, detail: Mapping[str, object]
-    ) -> audit.AuditEntry:
-        return audit.AuditEntry(
-            at=self._clock(),
-            actor=seat.listener.principal.web_user_id,
-            action=action,
-            object_id=recording.id,
-            decision="allowed",
-            detail={
-                "door": seat.listener.door if seat.asked.sitting else "download",
-                "sitting": seat.asked.sitting,
-                "format": seat.asked.spec.format,
-                "channel": seat.asked.spec.channels.value,
-                "mask_revision": recording.mask_revision,
-                **seat.listener.detail,
-                **detail,
-            },
-            address=seat.asked.address,
-        )
-
 
 def _listener(signed_in: SignedIn) -> Listener:
     def may(conn: Connection, now: UnixMillis) -> None:
         require_open(conn, signed_in, now)
 
-    return Listener(signed_in.principal, may, signed_in.principal.web_user_id)
+    principal = signed_in.principal
+    return Listener(principal, may, principal.web_user_id, signed_in.session_id)
 
 
 def _is_shut(require_open: Callable[[], None]) -> bool:

@@ -209,22 +209,22 @@ def sat_down(database: Database, recording_id: str, at: int) -> None:
         user_id = users.add_user(conn, "ann", Role.INTEGRATOR, "h", Scope(), NOW)
         sitting = playbacks.Playback(
             id="p0123456789abcdef",
+            name="p0",
+            seat="s",
             recording_id=RecordingId(recording_id),
             call_id=None,
             web_user_id=user_id,
-            username="ann",
             label="Court",
             mask_revision=1,
             address="192.0.2.9",
             started_at=UnixMillis(at),
             heard_at=UnixMillis(at),
-            speed=1.0,
-            heard=(),
         )
-        assert playbacks.begin(conn, sitting)
+        playbacks.begin(conn, sitting)
         told = [(1.0, 3.0), (60.0, 61.0)]
-        playbacks.add_heard(conn, sitting.id, user_id, told, 1.5, UnixMillis(at + 20_000))
-        detail = {"door": "player", "format": "wav", "channel": "both"}
+        later = UnixMillis(at + 20_000)
+        playbacks.add(conn, sitting.id, later, heard=told, sent=[(0.0, 70.0)], speed=1.5)
+        detail = {"door": "player", "sitting": "p0", "format": "wav", "channel": "both"}
         append(
             conn,
             AuditEntry(
@@ -256,8 +256,11 @@ def test_playbacks_are_told_by_the_player_and_the_audit_log(
     sat_down(database, f"r{north.id}", at + 4000)
     report = reports.make(principal(Role.AUDITOR), "playback-audit", {"period": "today"})
     assert report.table.rows[0][:4] == (at + 4000, "Court (by ann)", "192.0.2.9", north.id)
-    assert report.table.rows[0][8:] == ("player", "0:01 to 0:03, 1:00 to 1:01", 20.0, None)
-    assert [(row[0], row[1], row[2], row[3], row[8], row[10], row[11])
+    assert report.table.rows[0][8:] == (
+        "player", "0:01 to 0:03, 1:00 to 1:01", "0:00 to 1:10", 20.0, None,
+    )  # fmt: skip
+
+    assert [(row[0], row[1], row[2], row[3], row[8], row[11], row[12])
             for row in report.table.rows[1:]] == [
         (at + 3000, "w7", "192.0.2.7", south.id, "token: mp3 both", None, None),
         (at + 2000, "w8", "192.0.2.8", north.id, "token: mp3 both", None, None),

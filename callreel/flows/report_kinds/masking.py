@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
 from sqlalchemy import Connection
 
 from callreel.db import listened, report_masks, reports, unsettled
+from callreel.db.playbacks import Stretch
 from callreel.documents import charts
 from callreel.documents.shown import length
 from callreel.documents.tables import Column
@@ -229,6 +230,7 @@ _LISTENED = (
     Column("extension", "Extension", "text"),
     Column("what", "What", "text"),
     Column("heard", "Which stretches", "text"),
+    Column("sent", "Sent to the player", "text"),
     Column("for_s", "For", "seconds"),
     Column("bytes", "Bytes sent", "count"),
 )
@@ -262,15 +264,20 @@ def playback(conn: Connection, asked: Question) -> Content:
     )
 
 
+def _told(stretches: Sequence[Stretch]) -> str:
+    return joined(
+        [
+            worded("%(begin)s to %(end)s", begin=length(start), end=length(end))
+            for start, end in stretches
+        ]
+    )
+
+
 def _listened(each: listened.ListenedCall) -> Row:
     it, call = each.listening, each.call
     heard: str = to_translate("not known")
     if it.heard is not None:
-        stretches = [
-            worded("%(begin)s to %(end)s", begin=length(start), end=length(end))
-            for start, end in it.heard
-        ]
-        heard = joined(stretches) if stretches else to_translate("nothing told")
+        heard = _told(it.heard) or to_translate("nothing told")
     cells = (
         it.at,
         each.username,
@@ -282,6 +289,7 @@ def _listened(each: listened.ListenedCall) -> Row:
         call.extension or "",
         it.what,
         heard,
+        "" if it.sent is None else _told(it.sent),
         None if it.until is None else seconds(it.until - it.at),
         it.bytes_sent,
     )

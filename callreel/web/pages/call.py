@@ -143,11 +143,18 @@ class CallPages:
         """``POST /calls/{id}/heard``: what was played since, and whether it may go on."""
         said = await read_told(request)
         listening, principal = self._flows.listening, visitor.signed_in.principal
+        call_id = _call_id(request)
         if said.stretches:
+            played = await run_in_threadpool(listening.recording_of, principal, call_id)
             await run_in_threadpool(
-                listening.heard, principal, said.sitting, said.stretches, said.speed
+                listening.sittings.heard,
+                principal,
+                played,
+                said.sitting,
+                said.stretches,
+                said.speed,
             )
-        recording = await run_in_threadpool(listening.servable, principal, _call_id(request))
+        recording = await run_in_threadpool(listening.servable, principal, call_id)
         if recording.mask_revision != said.revision:
             raise Gone(to_translate("The masks of this recording have changed."))
         return Response(status_code=204)

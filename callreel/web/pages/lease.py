@@ -276,8 +276,9 @@ class LeasePages:
         said = await read_told(request)
         if said.stretches:
             await run_in_threadpool(
-                self._flows.listening.heard,
+                self._flows.listening.sittings.heard,
                 held.principal,
+                held.recording,
                 said.sitting,
                 said.stretches,
                 said.speed,
