@@ -165,6 +165,11 @@ def test_who_listened_is_for_those_who_watch(window: OpenWindow, town: Town) -> 
         piece = {"Range": "bytes=0-999"}
         answer = browser.get(f"{address}?sitting=paudit0123456789ab", headers=piece)
         assert answer.status_code == 206
+        # Nor on the page of the call, where an auditor reads it.
+        assert "Listened" not in browser.get(f"/calls/{town.calls['long']}").text
+    with entered(town, "otto") as browser:
+        told = browser.get(f"/calls/{town.calls['long']}").text.partition("Listened")[2]
+        assert "marcus" in told.partition("</dd>")[0]
     auditor.get_by_role("link", name="Playback audit").click()
     expect(auditor.locator("table")).to_contain_text("marcus")
 
