@@ -82,12 +82,16 @@ def _recorded(wanted: bool) -> ColumnElement[bool]:
 
 
 def _masked(wanted: bool) -> ColumnElement[bool]:
+    # Its own recording, whether or not the query around has one: a count has none.
     found = exists(
-        select(spans.c.id).where(
+        select(spans.c.id)
+        .select_from(spans.join(recordings, recordings.c.id == spans.c.recording_id))
+        .where(
             spans.c.recording_id == call_records.c.recording_id,
             spans.c.state == "active",
             _masks_something(),
         )
+        .correlate(call_records)
     )
     return found if wanted else ~found
 

@@ -154,6 +154,20 @@ def test_masked_calls_are_those_that_show_a_span(database: Database, span: Span)
     assert everything(database, mask=False) == ([] if shows else ["c1"])
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_count_of_masked_calls_is_that_of_its_rows(database: Database, *, wanted: bool) -> None:
+    """A span lies within its own recording, and not within any other that there is."""
+    with database.write() as conn:
+        for number in (1, 2):
+            write_call(conn, CallPlan(f"c{number}", recording=f"r{number}"))
+        conn.execute(text("UPDATE recordings SET frames = frames * 10 WHERE id = 'r2'"))
+    mask(database, "r1", Span(61, 62))
+    found = sorted(everything(database, mask=wanted))
+    assert found == ([] if wanted else ["c1", "c2"])
+    with database.read() as conn:
+        assert search.count_calls(conn, ALL, CallFilter(mask=wanted)) == len(found)
+
+
 def test_masked_calls_without_a_known_length_show_what_is_stored(database: Database) -> None:
     """Nothing is clipped where nobody knows to what; the filter counts them as masked."""
     with database.write() as conn:
