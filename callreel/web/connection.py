@@ -118,7 +118,11 @@ class GuardedConnection(HttpToolsProtocol):
         """As ``WayOut.lend``."""
         if self._lost or self.transport.get_extra_info("sslcontext") or self._waiting():
             return None
-        return os.dup(self._socket.fileno())
+        try:
+            return os.dup(self._socket.fileno())
+        except OSError:
+            # No descriptor is left, or this system's sockets have none: it goes the usual way.
+            return None
 
     def _is_idle(self) -> bool:
         # uvicorn has no cycle before the first request, whatever its types say.

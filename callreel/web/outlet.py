@@ -64,8 +64,8 @@ class Outlet:
         self._taken = 0
         self.started = False
         self.ended = False
-        self.sent = 0
-        """Bytes of the body that were handed over."""
+        self.written = 0
+        """Bytes of the body that were handed over here; what was poured is counted by the body."""
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send status and headers."""
@@ -82,6 +82,7 @@ class Outlet:
         """
         await self._paced({"type": "http.response.body", "body": data, "more_body": True})
         self.require_reader()
+        self.written += len(data)
         self._count(len(data))
 
     async def pour(self, body: Body, threads: Threads) -> bytes:
@@ -107,7 +108,6 @@ class Outlet:
         return await threads.run(body.pull)
 
     def _count(self, taken: int) -> None:
-        self.sent += taken
         self._taken += taken
         if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
             self._taken, self._waited_s = 0, 0.0
@@ -156,6 +156,7 @@ class Body:
         self._delivery = delivery
         self._parts: Iterator[bytes] = iter(())
         self._lock = threading.Lock()
+        self._poured = 0
 
     def select(self, start: int, stop: int) -> None:
         """Choose the bytes [start, stop)."""
@@ -192,15 +193,20 @@ class Body:
                 except OSError:
                     return Poured(sent, error=ReaderGone())
                 sent += taken
+                self._poured += taken
                 if taken < len(part):
                     return Poured(sent, part[taken:])
             return Poured(sent)
 
-    def close(self, bytes_sent: int) -> None:
-        """Close the delivery, after the pull that may run in another thread."""
+    def close(self, written: int) -> None:
+        """Close the delivery, after what may run in another thread.
+
+        Args:
+            written: Bytes that were sent otherwise than by ``pour``.
+        """
         with self._lock:
             self._parts = iter(())
-            self._delivery.close(bytes_sent)
+            self._delivery.close(written + self._poured)
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class SoundSender:
         except ReaderGone:
             pass
         except SlowReader:
-            log.info("slow reader", bytes_sent=outlet.sent)
+            log.info("slow reader", waited_s=self._pace.over_s)
             await break_off(scope, gone)
         except Exception as error:  # noqa: BLE001  # the edge: a plain answer, the rest to the log
             refusal = self.refuse(request, as_told(error))
@@ -107,7 +107,7 @@ class SoundSender:
             await self._answer(request, delivery, body, outlet)
         finally:
             # Shielded: the server cancels this when it stops, and the source must close anyway.
-            await asyncio.shield(self._opening.run(body.close, outlet.sent))
+            await asyncio.shield(self._opening.run(body.close, outlet.written))
 
     async def _answer(
         self, request: Request, delivery: Delivery, body: Body, outlet: Outlet

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -141,6 +141,8 @@ class Live:
 
     port: int
     tls: bool = False
+    stop: Callable[[], None] = lambda: None
+    """Ask it to stop, as a signal does."""
 
     @property
     def url(self) -> str:
@@ -214,7 +216,11 @@ def serve(application: ASGIApp, certificate: Path | None = None) -> Iterator[Liv
             assert thread.is_alive()
             time.sleep(0.01)
         try:
-            yield Live(listening.getsockname()[1], tls=certificate is not None)
+            yield Live(
+                listening.getsockname()[1],
+                certificate is not None,
+                lambda: setattr(server, "should_exit", True),
+            )
         finally:
             server.should_exit = True
             thread.join(15)

@@ -276,6 +276,24 @@ def test_one_connection_serves_many_requests(live_echo: Live, backstage: Backsta
             assert client.get("/nothing").status_code == 404
 
 
+def test_a_server_that_stops_knows_what_it_sent(backstage: Backstage) -> None:
+    """What left while the last part was on its way counts as well."""
+    backstage.deliver.content, backstage.deliver.part_delay_s = LONG, 0.002
+    received = 0
+    with serve(backstage.echo()) as live, live.connect() as connection:
+        connection.sendall(GET)
+        stop = threading.Timer(0.5, live.stop)
+        stop.start()
+        with contextlib.suppress(ConnectionResetError):
+            while more := connection.recv(65536):
+                received += len(more)
+    sent = backstage.deliver.deliveries[0].closed_with
+    assert sent is not None
+    # The head of the answer is no sound; what was on its way at the end may be lost.
+    assert received > 100_000
+    assert sent > received - 1000
+
+
 def test_over_tls_it_is_all_the_same(backstage: Backstage, tmp_path: Path) -> None:
     """Whole answers arrive, those who leave are noticed, those who dawdle are cut off."""
     backstage.pace = Pace(bytes_per_s=100_000, over_s=0.5)
