@@ -287,6 +287,7 @@ def test_a_server_that_stops_knows_what_it_sent(backstage: Backstage) -> None:
         with contextlib.suppress(ConnectionResetError):
             while more := connection.recv(65536):
                 received += len(more)
+    wait_until(lambda: backstage.deliver.open_now == 0)
     sent = backstage.deliver.deliveries[0].closed_with
     assert sent is not None
     # The head of the answer is no sound; what was on its way at the end may be lost.
