@@ -34,6 +34,7 @@ from callreel.bootstrap import open_base
 from callreel.db import users
 from callreel.db.call_filter import CallFilter
 from callreel.db.search import Order
+from callreel.db.summary import Grain
 from callreel.db.terms import Field, Term
 from callreel.errors import CallreelError
 from callreel.flows.browse import Browse
@@ -191,7 +192,7 @@ def _counts(browse: Browse, who: Principal, by_hand: _Ask) -> list[_Case]:
         found.append(
             _Case(
                 f"{name}={text}",
-                partial(browse.summary, who, wanted, _DAY_MS),
+                partial(browse.summary, who, wanted, Grain(_DAY_MS)),
                 partial(by_hand, query, [SCOPED_SITE, *values]),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,8 +37,16 @@ class ClockTime:
 
 def shown_ms(zone: ZoneInfo, since: UnixMillis, until: UnixMillis) -> ColumnElement[int]:
     """Milliseconds from 1970-01-01 on a clock as a call began, of calls within [since, until)."""
-    at = call_records.c.started_at
-    ahead = offsets(since, until, zone)
+    return on_clock(call_records.c.started_at, offsets(since, until, zone))
+
+
+def on_clock(at: ColumnElement[int], ahead: Sequence[tuple[int, int]]) -> ColumnElement[int]:
+    """What a clock shows at an instant, in milliseconds from 1970-01-01.
+
+    Args:
+        at: Unix milliseconds.
+        ahead: Of the clock, as ``periods.offsets`` gives it; at least one.
+    """
     shown: ColumnElement[Any] = literal(ahead[-1][1], BigInteger)
     if len(ahead) > 1:
         changes = [(at < before, literal(each, BigInteger)) for before, each in ahead[:-1]]

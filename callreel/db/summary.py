@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from callreel.db.call_filter import CallFilter
+from callreel.db.clock_times import on_clock
 from callreel.db.narrow import IN_TIME, found_by
 from callreel.db.schema import call_records
 from callreel.db.tally_tables import QUARTER_MS, call_tallies
@@ -29,10 +30,21 @@ _NEVER_TALKED = (Disposition.ABANDONED, Disposition.BUSY, Disposition.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
+class Grain:
+    """How finely calls are counted."""
+
+    unit_ms: int
+    """The width of a bucket; they begin at its multiples since 1970 on a clock."""
+    ahead: tuple[tuple[int, int], ...] = ()
+    """How far that clock is ahead of UTC, as ``periods.offsets`` tells it; empty: not at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """Calls that started within one unit of time."""
 
     starts_at: UnixMillis
+    """The quarter of an hour in which the first of them started."""
     direction: Direction
     abandoned: bool
     calls: int
@@ -62,22 +74,22 @@ def extent(
     return UnixMillis(first), UnixMillis(last)
 
 
-def summarise(conn: Connection, scope: Scope, wanted: CallFilter, unit_ms: int) -> Summary:
+def summarise(conn: Connection, scope: Scope, wanted: CallFilter, grain: Grain) -> Summary:
     """Count the calls of a filter.
 
     Args:
         conn: A read transaction.
         scope: Only calls within it.
         wanted: The filter.
-        unit_ms: The width of a bucket; buckets begin at its multiples, in UTC.
+        grain: How finely; a bucket for each direction and for those abandoned.
 
     Cost: reads every call of the filter, in the database; where only time, site, direction and how
     they ended are asked for, their tallies, which are some hundred thousand a year at the most.
     """
-    if _is_tallied(scope, wanted, unit_ms):
-        counted = _of_tallies(scope, wanted, unit_ms)
+    if _is_tallied(scope, wanted, grain):
+        counted = _of_tallies(scope, wanted, grain)
     else:
-        counted = _of_calls(found_by(conn, scope, wanted), unit_ms)
+        counted = _of_calls(found_by(conn, scope, wanted), grain)
     rows = conn.execute(counted).all()
     # The sum of whole numbers is a decimal in PostgreSQL.
     return Summary(
@@ -85,7 +97,7 @@ def summarise(conn: Connection, scope: Scope, wanted: CallFilter, unit_ms: int) 
         talk_s=sum(int(row.talk_ms) for row in rows) / 1000,
         buckets=tuple(
             Bucket(
-                UnixMillis(int(row.at) * unit_ms),
+                UnixMillis(int(row.quarter) * QUARTER_MS),
                 Direction(row.direction),
                 bool(row.abandoned),
                 int(row.calls),
@@ -99,9 +111,11 @@ _TALLIED = {"since", "until", "direction", "disposition", "site_id", "terms", "e
 """What of a filter the tallies know; the last two only where they are empty."""
 
 
-def _is_tallied(scope: Scope, wanted: CallFilter, unit_ms: int) -> bool:
+def _is_tallied(scope: Scope, wanted: CallFilter, grain: Grain) -> bool:
     """Whether tallies say what calls would say."""
-    edges = (wanted.since or 0, wanted.until or 0, unit_ms)
+    clock = (each for change in grain.ahead[:-1] for each in change)
+    last = (grain.ahead[-1][1],) if grain.ahead else ()
+    edges = (wanted.since or 0, wanted.until or 0, grain.unit_ms, *clock, *last)
     others = (each.name for each in fields(CallFilter) if each.name not in _TALLIED)
     return (
         not scope.group_ids
@@ -112,7 +126,7 @@ def _is_tallied(scope: Scope, wanted: CallFilter, unit_ms: int) -> bool:
     )
 
 
-def _of_tallies(scope: Scope, wanted: CallFilter, unit_ms: int) -> Select[Any]:
+def _of_tallies(scope: Scope, wanted: CallFilter, grain: Grain) -> Select[Any]:
     t = call_tallies.c
     where: list[ColumnElement[bool]] = [
         true() if scope.everything else t.site_id.in_(sorted(scope.site_ids))
@@ -127,35 +141,40 @@ def _of_tallies(scope: Scope, wanted: CallFilter, unit_ms: int) -> Select[Any]:
         where.append(t.direction == wanted.direction.value)
     if wanted.disposition is not None:
         where.append(t.disposition == wanted.disposition.value)
-    at = (t.quarter // (unit_ms // QUARTER_MS)).label("at")
     calls, talk_ms = func.sum(t.calls), func.sum(t.talk_ms)
+    counted = _grouped(t.quarter * QUARTER_MS, grain, t.direction, t.disposition, calls, talk_ms)
     # What was counted and is gone leaves rows of nothing.
-    return _grouped(at, t.direction, t.disposition, calls, talk_ms).where(*where, t.calls > 0)
+    return counted.where(*where, t.calls > 0)
 
 
-def _of_calls(where: Sequence[ColumnElement[bool]], unit_ms: int) -> Select[Any]:
+def _of_calls(where: Sequence[ColumnElement[bool]], grain: Grain) -> Select[Any]:
     c = call_records.c
-    at = (c.started_at // unit_ms).label("at")
     never = c.disposition.in_([each.value for each in _NEVER_TALKED])
     waited_ms = func.coalesce(c.answered_at - c.started_at, 0)
     talked_ms = cast(func.round(c.duration_s * 1000), BigInteger) - waited_ms
     talk_ms = case((or_(never, talked_ms < 0), 0), else_=talked_ms)
-    return _grouped(at, c.direction, c.disposition, func.count(), func.sum(talk_ms)).where(*where)
+    counted = _grouped(
+        c.started_at, grain, c.direction, c.disposition, func.count(), func.sum(talk_ms)
+    )
+    return counted.where(*where)
 
 
-def _grouped(
+def _grouped(  # the columns of the result
     at: ColumnElement[int],
+    grain: Grain,
     direction: ColumnElement[str],
     disposition: ColumnElement[str],
     calls: ColumnElement[int],
     talk_ms: ColumnElement[int],
 ) -> Select[Any]:
     abandoned = case((disposition == Disposition.ABANDONED.value, 1), else_=0).label("abandoned")
+    unit = ((on_clock(at, grain.ahead) if grain.ahead else at) // grain.unit_ms).label("unit")
+    quarter = (func.min(at) // QUARTER_MS).label("quarter")
     return (
         select(
-            at, direction.label("direction"), abandoned, calls.label("calls"),
+            quarter, direction.label("direction"), abandoned, calls.label("calls"),
             talk_ms.label("talk_ms"),
         )
-        .group_by(at, direction, abandoned)
-        .order_by(at, direction, abandoned)
+        .group_by(unit, direction, abandoned)
+        .order_by(unit, direction, abandoned)
     )  # fmt: skip

@@ -149,11 +149,13 @@ class Browse:
         with self._db.read() as conn:
             return summary.extent(conn, scope, wanted)
 
-    def summary(self, principal: Principal, wanted: CallFilter, unit_ms: int) -> summary.Summary:
+    def summary(
+        self, principal: Principal, wanted: CallFilter, grain: summary.Grain
+    ) -> summary.Summary:
         """How many calls a filter finds, and when they were."""
         scope = scope_for(principal, Action.SEE_CALLS)
         with self._db.read() as conn:
-            return summary.summarise(conn, scope, wanted, unit_ms)
+            return summary.summarise(conn, scope, wanted, grain)
 
     def places(self, principal: Principal) -> places.Places:
         """The sites and groups within sight, to choose from."""

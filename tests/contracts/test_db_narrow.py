@@ -102,7 +102,9 @@ def test_narrowing_changes_no_answer(
             assert search.count_calls(conn, ALL, wanted) == len(expected)
             seen = listing.page(conn, ALL, wanted, search.Order.OLDEST, 100, None)
             assert sorted(each.call.id for each in seen.items) == expected
-            assert summary.summarise(conn, ALL, wanted, 900_000).calls == len(expected)
+            assert summary.summarise(conn, ALL, wanted, summary.Grain(900_000)).calls == len(
+                expected
+            )
             assert (summary.extent(conn, ALL, wanted) is None) == (not expected)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Connection, text
@@ -14,9 +15,12 @@ from callreel.db.calls import NewCall
 from callreel.db.database import Database, open_database
 from callreel.db.tally_tables import QUARTER_MS
 from callreel.model import CallId, Direction, Disposition, Scope, UnixMillis
+from callreel.periods import offsets
+from callreel.web.pages.drawing import bars
 from tests.contracts.records import ALL, NOW
 
-DAY = UnixMillis(NOW // 86_400_000 * 86_400_000)
+DAY_MS = 86_400_000
+DAY = UnixMillis(NOW // DAY_MS * DAY_MS)
 
 
 def drawn(draw: random.Random, number: int) -> NewCall:
@@ -45,14 +49,48 @@ def drawn(draw: random.Random, number: int) -> NewCall:
     )
 
 
+def days_of(zone: str) -> summary.Grain:
+    """Days on a clock, a year before and after."""
+    year = 366 * DAY_MS
+    ahead = offsets(UnixMillis(DAY - year), UnixMillis(DAY + year), ZoneInfo(zone))
+    return summary.Grain(DAY_MS, tuple(ahead))
+
+
+GRAINS = (
+    summary.Grain(QUARTER_MS),
+    summary.Grain(4 * QUARTER_MS),
+    *map(days_of, ("Europe/London", "Asia/Kathmandu", "America/St_Johns")),
+)
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Asia/Kathmandu", "Pacific/Apia"])
+def test_days_hold_what_their_hours_hold(database: Database, zone: str) -> None:
+    """Counted by the day of a clock, or by the quarter and put into days afterwards."""
+    draw = random.Random(zone)  # noqa: S311  # a test, no secret
+    with database.write() as conn:
+        for site in ("s1", "s2", "s3"):
+            directory.ensure_datasource(conn, site)
+        for number in range(150):
+            moment = UnixMillis(DAY + draw.randrange(-180, 180) * DAY_MS + draw.randrange(DAY_MS))
+            calls.put_call(conn, replace(drawn(draw, number), started_at=moment), NOW)
+    first, last = UnixMillis(DAY - 200 * DAY_MS), UnixMillis(DAY + 200 * DAY_MS)
+    with database.read() as conn:
+        fine = summary.summarise(conn, ALL, CallFilter(), summary.Grain(QUARTER_MS))
+        coarse = summary.summarise(conn, ALL, CallFilter(), days_of(zone))
+    assert len(coarse.buckets) < len(fine.buckets)
+    told = [bars(each.buckets, first, last, ZoneInfo(zone)) for each in (fine, coarse)]
+    assert told[0] == told[1]
+    assert sum(bar.calls for bar in told[1].bars) == 150
+
+
 def counted_both_ways(
-    conn: Connection, scope: Scope, wanted: CallFilter, unit_ms: int
+    conn: Connection, scope: Scope, wanted: CallFilter, grain: summary.Grain
 ) -> tuple[summary.Summary, summary.Summary]:
     """By the tallies, and by the calls themselves: a filter that says nothing more goes there."""
     by_calls = replace(wanted, at_least_s=0.0)
     return (
-        summary.summarise(conn, scope, wanted, unit_ms),
-        summary.summarise(conn, scope, by_calls, unit_ms),
+        summary.summarise(conn, scope, wanted, grain),
+        summary.summarise(conn, scope, by_calls, grain),
     )
 
 
@@ -79,12 +117,12 @@ def test_tallies_say_what_calls_say(database: Database, seed: int) -> None:
                     CallFilter(direction=Direction.INBOUND, site_id="s1"),
                     CallFilter(disposition=Disposition.ABANDONED),
                 ):
-                    for unit_ms in (QUARTER_MS, 4 * QUARTER_MS):
-                        tallied, by_hand = counted_both_ways(conn, scope, wanted, unit_ms)
-                        assert tallied == by_hand, wanted
+                    for grain in GRAINS:
+                        tallied, by_hand = counted_both_ways(conn, scope, wanted, grain)
+                        assert tallied == by_hand, (wanted, grain)
     assert tallied.calls == 0
     with database.read() as conn:
-        assert summary.summarise(conn, ALL, CallFilter(), QUARTER_MS).calls > 0
+        assert summary.summarise(conn, ALL, CallFilter(), summary.Grain(QUARTER_MS)).calls > 0
 
 
 @pytest.mark.parametrize(
@@ -107,9 +145,9 @@ def test_what_tallies_do_not_know_is_counted(database: Database, wanted: CallFil
             calls.put_call(conn, drawn(draw, number), NOW)
         conn.execute(text("UPDATE call_tallies SET calls = calls + 100"))
     with database.read() as conn:
-        tallied, by_hand = counted_both_ways(conn, ALL, wanted, QUARTER_MS)
+        tallied, by_hand = counted_both_ways(conn, ALL, wanted, GRAINS[0])
         assert tallied == by_hand
-        assert summary.summarise(conn, ALL, CallFilter(), QUARTER_MS).calls > 100
+        assert summary.summarise(conn, ALL, CallFilter(), summary.Grain(QUARTER_MS)).calls > 100
 
 
 def test_a_group_is_counted_by_its_own_calls(database: Database) -> None:
@@ -128,10 +166,10 @@ def test_a_group_is_counted_by_its_own_calls(database: Database) -> None:
             Scope(group_ids=frozenset({sales})),
             Scope(group_ids=frozenset({sales}), site_ids=frozenset({"s2"})),
         ):
-            tallied, by_hand = counted_both_ways(conn, scope, CallFilter(), QUARTER_MS)
+            tallied, by_hand = counted_both_ways(conn, scope, CallFilter(), GRAINS[0])
             assert tallied == by_hand
             assert 0 < tallied.calls < 60
-        found = summary.summarise(conn, ALL, CallFilter(group_id=sales), QUARTER_MS)
+        found = summary.summarise(conn, ALL, CallFilter(group_id=sales), summary.Grain(QUARTER_MS))
         assert 0 < found.calls < 30
 
 
@@ -151,7 +189,7 @@ def test_calls_of_before_are_counted_when_the_schema_is_brought_up(database_url:
         calls.forget_call(conn, CallId("c7"))
         calls.put_call(conn, drawn(draw, 8), NOW)
     with opened.read() as conn:
-        tallied, by_hand = counted_both_ways(conn, ALL, CallFilter(), QUARTER_MS)
+        tallied, by_hand = counted_both_ways(conn, ALL, CallFilter(), GRAINS[0])
     assert tallied == by_hand
     assert tallied.calls == 39
     opened.close()

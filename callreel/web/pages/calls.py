@@ -160,8 +160,8 @@ class ListPages:
             return Overview(Summary(0, 0.0, ()), None)
         first, last = _shown_extent(view, extent, self._clock())
         zone = visitor.words.zone
-        unit_ms = drawing.bucket_ms(zone, first, last)
-        found = self._browse.summary(principal, view.filter, unit_ms)
+        grain = drawing.grain_of(zone, first, last)
+        found = self._browse.summary(principal, view.filter, grain)
         return Overview(found, drawing.bars(found.buckets, first, last, zone))
 
     async def _shown(

@@ -17,9 +17,10 @@ import numpy as np
 
 from callreel.audio.peaks import Int8s
 from callreel.db.listing import ViewedCall
-from callreel.db.summary import Bucket
+from callreel.db.summary import Bucket, Grain
 from callreel.flows.peaks import SeenPeaks
 from callreel.model import Direction, Span, UnixMillis
+from callreel.periods import offsets
 
 LANE_UNITS = 40
 """Height of one lane of a waveform."""
@@ -30,6 +31,7 @@ SHAPE_WIDTH, SHAPE_S = 168, 420
 """Pixels of the shape of a call, and the seconds that they stand for."""
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 QUARTER_MS = 900_000
 
 _QUIET = 3
@@ -218,13 +220,15 @@ def unit_of(first: UnixMillis, last: UnixMillis) -> str:
     return "week" if hours <= 24 * 800 else "month"
 
 
-def bucket_ms(zone: ZoneInfo, first: UnixMillis, last: UnixMillis) -> int:
-    """How finely calls must be counted, so that an hour of a zone is a whole number of buckets."""
+def grain_of(zone: ZoneInfo, first: UnixMillis, last: UnixMillis) -> Grain:
+    """How finely calls must be counted, so that a bar of a zone is a whole number of buckets."""
+    if unit_of(first, last) != "hour":
+        return Grain(DAY_MS, tuple(offsets(first, UnixMillis(last + 1), zone)))
     moments = (datetime.fromtimestamp(at / 1000, zone) for at in (first, last))
     whole = all(
         (each.utcoffset() or timedelta()) % timedelta(hours=1) == timedelta() for each in moments
     )
-    return HOUR_MS if whole else QUARTER_MS
+    return Grain(HOUR_MS if whole else QUARTER_MS)
 
 
 _KINDS = {
