@@ -27,7 +27,7 @@ from callreel.web.pages.words import Words
 from callreel.web.threads import Threads
 
 PAGE = 100
-BARS_WITHIN_S = 0.15
+BARS_WITHIN_S = 0.05
 """How long rows wait for the bars; later ones follow by themselves."""
 KEEP_ALIVE_S = 15
 
