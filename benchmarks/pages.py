@@ -258,14 +258,24 @@ def _sound(page: Page) -> Iterator[tuple[str, str]]:
 
 
 _PAINTED = """
-    const done = new Promise(told => document.addEventListener('htmx:after:swap', () =>
-        requestAnimationFrame(() => setTimeout(() => told(performance.now() - began))),
-        {once: true}));
+    const old = document.getElementById('rows');
+    const done = new Promise(told => {
+        const look = () => {
+            const fresh = document.getElementById('rows');
+            if (fresh && fresh !== old)
+                requestAnimationFrame(() => setTimeout(() => told(performance.now() - began)));
+            else requestAnimationFrame(look);
+        };
+        look();
+    });
 """
+SETTLED_MS = 500
+"""After a page came; nobody types sooner."""
 
 
 def _choice(page: Page) -> float:
     page.goto("/calls")
+    page.wait_for_timeout(SETTLED_MS)
     value = random.choice(["answered", "abandoned"])  # noqa: S311  # either will do
     return float(
         page.evaluate(
@@ -284,6 +294,7 @@ def _choice(page: Page) -> float:
 
 def _key(page: Page) -> float:
     page.goto("/calls")
+    page.wait_for_timeout(SETTLED_MS)
     return float(
         page.evaluate(
             f"""async () => {{

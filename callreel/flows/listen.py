@@ -41,6 +41,7 @@ from callreel.model import (
 from callreel.wording import to_translate
 
 NOT_YOURS = to_translate("There is no such call with a recording, or it is not yours to play.")
+_MASKED_ANEW = to_translate("The masks of this recording have changed; open the call again.")
 _SITTING = re.compile(r"p[0-9a-z]{16,32}")
 
 
@@ -52,7 +53,13 @@ class _Seat(Sitting):
         self._listening = listening
 
     def require_open(self, recording: Recording) -> None:
-        self._listening.require_open(self.listener, recording)
+        try:
+            self._listening.require_open(self.listener, recording)
+        except MaskChanged as error:
+            if self.asked.sitting is None:
+                raise
+            # The address of a player names a revision, so that asking again would never help.
+            raise Gone(_MASKED_ANEW) from error
 
     def started(self, recording: Recording) -> None:
         self._listening.sittings.started(self, recording)
@@ -131,9 +138,7 @@ class Listening:
         Raises: as ``open``, but for NotFound.
         """
         if recording.mask_revision != mask_revision:
-            raise Gone(
-                to_translate("The masks of this recording have changed; open the call again.")
-            )
+            raise Gone(_MASKED_ANEW)
         if _SITTING.fullmatch(asked.sitting or "") is None:
             raise BadRequest(to_translate("sitting: not one that a page of this server named."))
         return self._opened(_Seat(self, listener, asked), recording, head=head)

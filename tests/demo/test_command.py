@@ -127,7 +127,9 @@ def test_the_printed_line_saves_a_masked_recording_that_can_be_played(
     name = re.search(r"recordingid=([^&]*)&", line.group(1))
     assert name is not None
     call = next(one for one in listing["calls"] if one["voicefilename"] == name.group(1))
+    # Which call it is, and whether it is mono, depends on the day the demo was built.
     sound, rate_hz = soundfile.read(tmp_path / "masked-call.mp3", always_2d=True)
+    columns = range(sound.shape[1])
     assert len(sound) / rate_hz == pytest.approx(call["duration_s"], abs=0.3)
     assert len(call["masked_spans"]) > 1
     for span in call["masked_spans"]:
@@ -135,11 +137,13 @@ def test_the_printed_line_saves_a_masked_recording_that_can_be_played(
         middle = slice(
             round((span["start_s"] + 0.3) * rate_hz), round((span["end_s"] - 0.3) * rate_hz)
         )
-        assert tone_share(sound[middle, 1], rate_hz) > 0.95
+        named = span["channel"]
+        for column in columns if named is None or len(columns) == 1 else [named]:
+            assert tone_share(sound[middle, column], rate_hz) > 0.95
     heard = np.ones(len(sound), dtype=bool)
     for span in call["masked_spans"]:
         heard[round((span["start_s"] - 0.3) * rate_hz) : round((span["end_s"] + 0.3) * rate_hz)] = 0
-    for column in range(2):
+    for column in columns:
         assert tone_share(sound[heard, column], rate_hz) < 0.5
 
 

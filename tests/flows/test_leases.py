@@ -386,7 +386,7 @@ ENDS: list[tuple[Callable[[Linked], None], type[CallreelError]]] = [
     (take_right, Forbidden),
     (delete, RecordingDeleted),
     (revoke, Forbidden),
-    (Linked.mask, MaskChanged),
+    (Linked.mask, Gone),
     (lambda linked: linked.later(leases.IDLE_MS), Forbidden),
 ]
 NAMES = ["disabled", "role", "password", "hold", "right", "deleted", "revoked", "mask", "idle"]
@@ -454,6 +454,24 @@ def test_a_file_is_kept_only_where_the_link_said_so(linked: Linked) -> None:
     (ended,) = linked.told("sound.end")
     assert ended.detail["door"] == "download"
     assert ended.detail["label"] == "a lawyer"
+
+
+def test_a_mask_that_comes_while_a_file_begins_is_asked_around(linked: Linked) -> None:
+    """The same address gives the new sound; a player's names a mask, and never will."""
+    from callreel.model import AudioSpec  # noqa: PLC0415  # only here
+
+    begun = linked.begin(linked.ticket(TicketOrder("a lawyer", download=True)))
+    held = linked.leases.find(begun.secret)
+    revision = held.recording.mask_revision
+    file = linked.leases.open_to_keep(held, AudioSpec("wav"), head=False, address=None)
+    piece = linked.leases.open(held, revision, SITTING, head=False, address=None)
+    linked.mask()
+    with pytest.raises(MaskChanged):
+        file.require_open()
+    with pytest.raises(Gone):
+        piece.require_open()
+    file.close(0)
+    piece.close(0)
 
 
 def test_what_is_over_is_forgotten(linked_on_each: Linked) -> None:
