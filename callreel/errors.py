@@ -8,7 +8,8 @@ to an exit code.
     ├── BadRequest                what the caller sent cannot be understood
     │   ├── UnknownFormat         an output format that does not exist, or is not in this family
     │   ├── FormatNeedsExtra      a format whose optional library is not installed
-    │   └── BadInput              a file, row or mapping to import cannot be read
+    │   ├── BadInput              a file, row or mapping to import cannot be read
+    │   └── TooSlow               what was asked of the calls took longer than it may
     ├── Unauthenticated           no credentials, or wrong ones
     ├── Forbidden                 known, but may not do this
     │   └── TokenRefused          forged, altered, from the future, for another node, user disabled
@@ -73,6 +74,10 @@ class BadInput(BadRequest):
     """A file, row or mapping given to an import cannot be read; the message says what to mend."""
 
     code = "bad_input"
+
+
+class TooSlow(BadRequest):
+    """What was asked of the calls took longer than it may; ask for less of them."""
 
 
 class Unauthenticated(CallreelError):

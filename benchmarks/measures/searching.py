@@ -192,7 +192,7 @@ def _counts(browse: Browse, who: Principal, by_hand: _Ask) -> list[_Case]:
         found.append(
             _Case(
                 f"{name}={text}",
-                partial(browse.summary, who, wanted, Grain(_DAY_MS)),
+                partial(browse.overview, who, wanted, lambda _first, _last: Grain(_DAY_MS)),
                 partial(by_hand, query, [SCOPED_SITE, *values]),
             )
         )

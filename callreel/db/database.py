@@ -38,7 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from callreel.db import migrate
 from callreel.db.lookup import Lookup, Lookups, Row
-from callreel.errors import BadRequest, ConfigurationError, Conflict, Unavailable
+from callreel.errors import BadRequest, ConfigurationError, Conflict, TooSlow, Unavailable
 from callreel.wording import to_translate, worded
 
 BUSY_TIMEOUT_S = 5
@@ -109,8 +109,8 @@ class Database:
             limit_s: How many seconds it may take; on PostgreSQL each statement.
 
         Raises:
-            BadRequest: It took longer; also as ``read``.
-            Unavailable: As ``read``.
+            TooSlow: It took longer.
+            BadRequest, Unavailable: As ``read``.
         """
         deadline = time.monotonic() + limit_s
         with self.read() as conn:
@@ -125,7 +125,7 @@ class Database:
             except DBAPIError as error:
                 if time.monotonic() < deadline:
                     raise
-                raise BadRequest(
+                raise TooSlow(
                     worded(
                         "This took longer than %(limit_s)s s; choose a shorter period or "
                         "fewer calls.",

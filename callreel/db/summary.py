@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Label,
     Select,
     case,
     cast,
@@ -58,6 +59,8 @@ class Summary:
     talk_s: float
     buckets: tuple[Bucket, ...]
     """By time."""
+    sampled: int = 0
+    """From how many calls it was estimated; 0: every call was counted."""
 
 
 def extent(
@@ -126,7 +129,7 @@ def _is_tallied(scope: Scope, wanted: CallFilter, grain: Grain) -> bool:
     )
 
 
-def _of_tallies(scope: Scope, wanted: CallFilter, grain: Grain) -> Select[Any]:
+def _of_tallies(scope: Scope, wanted: CallFilter, grain: Grain) -> Select[*tuple[Any, ...]]:
     t = call_tallies.c
     where: list[ColumnElement[bool]] = [
         true() if scope.everything else t.site_id.in_(sorted(scope.site_ids))
@@ -147,16 +150,31 @@ def _of_tallies(scope: Scope, wanted: CallFilter, grain: Grain) -> Select[Any]:
     return counted.where(*where, t.calls > 0)
 
 
-def _of_calls(where: Sequence[ColumnElement[bool]], grain: Grain) -> Select[Any]:
+def _of_calls(where: Sequence[ColumnElement[bool]], grain: Grain) -> Select[*tuple[Any, ...]]:
+    c = call_records.c
+    counted = _grouped(
+        c.started_at, grain, c.direction, c.disposition, func.count(), func.sum(talked_ms())
+    )
+    return counted.where(*where)
+
+
+def talked_ms() -> ColumnElement[int]:
+    """How long there was talk in a call."""
     c = call_records.c
     never = c.disposition.in_([each.value for each in _NEVER_TALKED])
     waited_ms = func.coalesce(c.answered_at - c.started_at, 0)
-    talked_ms = cast(func.round(c.duration_s * 1000), BigInteger) - waited_ms
-    talk_ms = case((or_(never, talked_ms < 0), 0), else_=talked_ms)
-    counted = _grouped(
-        c.started_at, grain, c.direction, c.disposition, func.count(), func.sum(talk_ms)
-    )
-    return counted.where(*where)
+    found = cast(func.round(c.duration_s * 1000), BigInteger) - waited_ms
+    return case((or_(never, found < 0), 0), else_=found)
+
+
+def is_abandoned(disposition: ColumnElement[str]) -> Label[int]:
+    """1 or 0."""
+    return case((disposition == Disposition.ABANDONED.value, 1), else_=0).label("abandoned")
+
+
+def unit_of(at: ColumnElement[int], grain: Grain) -> Label[int]:
+    """The number of the bucket that an instant is in."""
+    return ((on_clock(at, grain.ahead) if grain.ahead else at) // grain.unit_ms).label("unit")
 
 
 def _grouped(  # the columns of the result
@@ -166,9 +184,8 @@ def _grouped(  # the columns of the result
     disposition: ColumnElement[str],
     calls: ColumnElement[int],
     talk_ms: ColumnElement[int],
-) -> Select[Any]:
-    abandoned = case((disposition == Disposition.ABANDONED.value, 1), else_=0).label("abandoned")
-    unit = ((on_clock(at, grain.ahead) if grain.ahead else at) // grain.unit_ms).label("unit")
+) -> Select[*tuple[Any, ...]]:
+    abandoned, unit = is_abandoned(disposition), unit_of(at, grain)
     quarter = (func.min(at) // QUARTER_MS).label("quarter")
     return (
         select(

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from callreel.access.policy import Action, scope_for
-from callreel.db import calls, changes, listing, notes, places, playbacks, search, summary
+from callreel.db import (
+    calls,
+    changes,
+    estimate,
+    listing,
+    notes,
+    places,
+    playbacks,
+    search,
+    summary,
+)
 from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.errors import NotFound
+from callreel.errors import NotFound, TooSlow
 from callreel.model import Call, CallId, Principal, RecordingId, UnixMillis
 from callreel.wording import to_translate
 
 NO_SUCH_CALL = to_translate("There is no such call, or it is not within your sight.")
+COUNT_WITHIN_S = 0.25
+"""Longer than that nobody waits for a number that says how much there is."""
+COUNT_ALL_WITHIN_S = 60.0
+"""Who asks for the exact number waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What stands above a list of calls."""
+
+    first: UnixMillis
+    """When the first of them started; of an estimate no later than that."""
+    last: UnixMillis
+    """When the last of them started; of an estimate no earlier than that."""
+    counted: summary.Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +167,44 @@ class Browse:
         scope = scope_for(principal, Action.READ_LISTENING)
         return calls.find_call(conn, scope, call_id) is not None
 
-    def extent(
-        self, principal: Principal, wanted: CallFilter
-    ) -> tuple[UnixMillis, UnixMillis] | None:
-        """When the first and the last call of a filter started; None where there is none."""
-        scope = scope_for(principal, Action.SEE_CALLS)
-        with self._db.read() as conn:
-            return summary.extent(conn, scope, wanted)
+    def overview(
+        self,
+        principal: Principal,
+        wanted: CallFilter,
+        grain_of: Callable[[UnixMillis, UnixMillis], summary.Grain],
+        *,
+        all_of_them: bool = False,
+    ) -> Overview | None:
+        """How many calls a filter finds, and when they were; None where it finds none.
 
-    def summary(
-        self, principal: Principal, wanted: CallFilter, grain: summary.Grain
-    ) -> summary.Summary:
-        """How many calls a filter finds, and when they were."""
+        Args:
+            principal: Who looks.
+            wanted: The filter.
+            grain_of: How finely to count, from when the first and the last call started.
+            all_of_them: Count every call, even where that takes long; else what takes longer than
+                ``COUNT_WITHIN_S`` is estimated.
+
+        Raises:
+            TooSlow: All of them are too many to count within ``COUNT_ALL_WITHIN_S``.
+        """
         scope = scope_for(principal, Action.SEE_CALLS)
+        try:
+            within_s = COUNT_ALL_WITHIN_S if all_of_them else COUNT_WITHIN_S
+            with self._db.read_within(within_s) as conn:
+                extent = summary.extent(conn, scope, wanted)
+                if extent is None:
+                    return None
+                found = summary.summarise(conn, scope, wanted, grain_of(*extent))
+                return Overview(*extent, found)
+        except TooSlow:
+            if all_of_them:
+                raise
         with self._db.read() as conn:
-            return summary.summarise(conn, scope, wanted, grain)
+            extent = estimate.extent(conn, scope, wanted)
+            if extent is None:
+                return None
+            found = estimate.estimate(conn, scope, wanted, grain_of(*extent))
+            return Overview(*extent, found)
 
     def places(self, principal: Principal) -> places.Places:
         """The sites and groups within sight, to choose from."""

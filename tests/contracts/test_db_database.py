@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from callreel.db.database import CHANGES_LOCK, Database, open_database
-from callreel.errors import BadRequest, ConfigurationError, Conflict, Unavailable
+from callreel.errors import BadRequest, ConfigurationError, Conflict, TooSlow, Unavailable
 from tests.contracts.records import CallPlan, write_call
 
 
@@ -315,7 +315,7 @@ def test_a_question_that_takes_too_long_is_ended(database: Database) -> None:
     )
     for _ in range(20):
         with (
-            pytest.raises(BadRequest, match=r"longer than 0\.05 s; choose a shorter period"),
+            pytest.raises(TooSlow, match=r"longer than 0\.05 s; choose a shorter period"),
             database.read_within(0.05) as conn,
         ):
             conn.execute(endless)

@@ -6,6 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from callreel.bootstrap import system_clock
+from callreel.db import estimate
+from callreel.flows import browse
 from callreel.flows.entry import SoundFile
 from callreel.model import UnixMillis
 from tests.pages.conftest import OpenWindow, Watched, keep_picture
@@ -45,6 +47,24 @@ def test_the_newest_call_is_on_top_and_a_page_follows(window: OpenWindow) -> Non
     times = page.locator("tr[data-call] time").evaluate_all("all => all.map(one => one.dateTime)")
     assert times == sorted(times, reverse=True)
     assert len(seen) == len(set(seen)) == 202
+
+
+def test_a_number_that_would_take_too_long_is_about_right(
+    window: OpenWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, the rows are there at once, and who needs the exact number asks for it."""
+    monkeypatch.setattr(browse, "COUNT_WITHIN_S", 0.0)
+    monkeypatch.setattr(estimate, "SAMPLE_CALLS", 60)
+    page = window()
+    page.goto("/calls?q=-agent%3Anobody")
+    counts = page.locator(".counts")
+    expect(counts).to_contain_text("Roughly")
+    expect(page.locator(".bars")).to_be_visible()
+    assert len(rows(page)) == 100
+    keep_picture(page, "calls-about")
+    page.get_by_role("button", name="Count them all").click()
+    expect(counts.locator("strong")).to_have_text("202")
+    expect(counts).not_to_contain_text("Roughly")
 
 
 def test_typing_filters_and_the_address_follows(window: OpenWindow) -> None:

@@ -23,6 +23,7 @@ STATUS = {
     "UnknownFormat": 400,
     "FormatNeedsExtra": 400,
     "BadInput": 400,
+    "TooSlow": 400,
     "Unauthenticated": 401,
     "Forbidden": 403,
     "TokenRefused": 403,

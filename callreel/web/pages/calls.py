@@ -12,12 +12,12 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from callreel.access.policy import Action
 from callreel.db.listing import ViewedPage
-from callreel.db.summary import Summary
+from callreel.db.summary import Grain, Summary
 from callreel.errors import CallreelError
 from callreel.flows.browse import Browse
 from callreel.flows.ongoing import Ongoing
 from callreel.flows.views import SavedViews
-from callreel.model import Clock, UnixMillis
+from callreel.model import Clock, Principal, UnixMillis
 from callreel.periods import WEEKDAYS
 from callreel.web.pages import drawing
 from callreel.web.pages.filters import COLUMNS, MORE_COLUMNS, STATES, View, read_view
@@ -29,6 +29,8 @@ from callreel.web.threads import Threads
 PAGE = 100
 BARS_WITHIN_S = 0.05
 """How long rows wait for the bars; later ones follow by themselves."""
+_LATE_S = 5
+"""How old bars may be that rows did not wait for; a page asks for them at once."""
 KEEP_ALIVE_S = 15
 
 PERIODS = ("today", "yesterday", "7d", "30d", "this-month", "last-month", "this-year")
@@ -41,6 +43,26 @@ class Overview:
 
     summary: Summary
     bars: drawing.Bars | None
+
+
+class _Late:
+    """Bars that a page of rows did not wait for, until the page asks for them."""
+
+    def __init__(self) -> None:
+        self._counting: dict[tuple[Principal, str, str], asyncio.Future[Overview]] = {}
+
+    def leave(self, who: tuple[Principal, str, str], counting: asyncio.Future[Overview]) -> None:
+        """They are being counted."""
+        self._counting[who] = counting
+        asyncio.get_running_loop().call_later(_LATE_S, self._drop, who, counting)
+
+    def fetch(self, who: tuple[Principal, str, str]) -> asyncio.Future[Overview] | None:
+        """Those that are being counted, once."""
+        return self._counting.pop(who, None)
+
+    def _drop(self, who: tuple[Principal, str, str], counting: asyncio.Future[Overview]) -> None:
+        if self._counting.get(who) is counting:
+            del self._counting[who]
 
 
 class ListPages:
@@ -63,6 +85,8 @@ class ListPages:
         self._clock = clock
         # A count over millions must not keep rows of others waiting.
         self._counting = Threads("overview", 4)
+        self._counting_all = Threads("overview-exact", 1)
+        self._late = _Late()
 
     async def calls(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls?…``."""
@@ -78,10 +102,11 @@ class ListPages:
             )
             await asyncio.wait([counting], timeout=BARS_WITHIN_S)
             overview = counting.result() if counting.done() else None
-            # It is asked for again by the page; the count that runs on is then in memory.
             place = await run_in_threadpool(self._browse.came, principal, view.filter, None)
         finally:
             counting.add_done_callback(_forget)
+        if overview is None:
+            self._late.leave(_who(visitor, view), counting)
         values = await self._shown(visitor, view, page, overview)
         headers = {"HX-Replace-Url": _address(clean)} if is_partial(request) else {}
         if _was_typed(request):
@@ -94,7 +119,19 @@ class ListPages:
     async def overview(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls/overview?…``: the bars, where they took longer than the rows."""
         view = self._view(request, visitor)
-        overview = await self._counting.run(self._overview, visitor, view)
+        counting = self._late.fetch(_who(visitor, view))
+        if counting is None:
+            overview = await self._counting.run(self._overview, visitor, view)
+        else:
+            overview = await counting
+        return self._pages.page(
+            "calls_overview.html", request, visitor, view=view, overview=overview
+        )
+
+    async def overview_of_all(self, request: Request, visitor: Visitor) -> Response:
+        """``GET /calls/overview/exact?…``: the same, of every call, where it was estimated."""
+        view = self._view(request, visitor)
+        overview = await self._counting_all.run(self._overview, visitor, view, all_of_them=True)
         return self._pages.page(
             "calls_overview.html", request, visitor, view=view, overview=overview
         )
@@ -153,16 +190,19 @@ class ListPages:
     def _view(self, request: Request, visitor: Visitor) -> View:
         return read_view(request.url.query, self._clock(), visitor.words)
 
-    def _overview(self, visitor: Visitor, view: View) -> Overview:
-        principal = visitor.signed_in.principal
-        extent = self._browse.extent(principal, view.filter)
-        if extent is None:
+    def _overview(self, visitor: Visitor, view: View, *, all_of_them: bool = False) -> Overview:
+        zone, now = visitor.words.zone, self._clock()
+
+        def grain_of(first: UnixMillis, last: UnixMillis) -> Grain:
+            return drawing.grain_of(zone, *_shown_extent(view, (first, last), now))
+
+        found = self._browse.overview(
+            visitor.signed_in.principal, view.filter, grain_of, all_of_them=all_of_them
+        )
+        if found is None:
             return Overview(Summary(0, 0.0, ()), None)
-        first, last = _shown_extent(view, extent, self._clock())
-        zone = visitor.words.zone
-        grain = drawing.grain_of(zone, first, last)
-        found = self._browse.summary(principal, view.filter, grain)
-        return Overview(found, drawing.bars(found.buckets, first, last, zone))
+        first, last = _shown_extent(view, (found.first, found.last), now)
+        return Overview(found.counted, drawing.bars(found.counted.buckets, first, last, zone))
 
     async def _shown(
         self, visitor: Visitor, view: View, page: ViewedPage, overview: Overview | None
@@ -226,6 +266,11 @@ def _address(query: str) -> str:
 def _was_typed(request: Request) -> bool:
     """Whether a keystroke asked for it: then Back must not undo letter by letter."""
     return request.headers.get("hx-source", "").startswith("input#q")
+
+
+def _who(visitor: Visitor, view: View) -> tuple[Principal, str, str]:
+    """Whose bars, and of what; another scope, filter or zone has others."""
+    return visitor.signed_in.principal, view.query(), visitor.words.zone.key
 
 
 def _forget(counting: asyncio.Future[Overview]) -> None:

@@ -121,6 +121,7 @@ def page_routes(session: Session, parts: PageParts) -> list[Route]:
         page("/logout", login.sign_out, POST),
         page("/calls", calls.calls),
         page("/calls/overview", calls.overview),
+        page("/calls/overview/exact", calls.overview_of_all),
         page("/calls/live/{place}", calls.live),
         page("/calls/export", files.export, POST),
         page("/views", views.save, POST),
