@@ -86,8 +86,8 @@ def page(
         BadRequest: The cursor is not one of ours.
     """
     along = IN_TIME if order in {Order.NEWEST, Order.OLDEST} else IN_LENGTH
-    query = _select().where(*found_by(conn, scope, wanted, along))
-    rows, following = page_of(conn, query, limit, cursor, order)
+    found = found_by(conn, scope, wanted, along)
+    rows, following = page_of(conn, _select(), found, limit, cursor, order)
     return ViewedPage(_viewed(conn, scope, rows), following)
 
 

@@ -9,6 +9,7 @@ nothing else is read. What is found here is a superset: every condition is still
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
@@ -28,7 +30,7 @@ from callreel.db.people_schema import notes
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, spans
 from callreel.db.tally_tables import caller_names
-from callreel.db.terms import Field, Term, holds, is_number
+from callreel.db.terms import ENDING, Field, Term, holds, is_number, matches
 from callreel.model import Scope
 
 MOST = 2_000
@@ -47,9 +49,20 @@ IN_LENGTH = frozenset({"id", "started_at", "duration_s"})
 """As ``IN_TIME``, for lists by length."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The calls of a filter, as conditions."""
+
+    where: list[ColumnElement[bool]]
+    sides: tuple[ColumnElement[bool], ...] = ()
+    """Where there are some, each of the calls meets one of them at least, and an index that goes on
+    with the time leads to the calls of each: their newest are the newest of all. One that is always
+    true: they are so few that they can be put in order before anything else is read of them."""
+
+
 def found_by(
     conn: Connection, scope: Scope, wanted: CallFilter, along: frozenset[str] | None = None
-) -> list[ColumnElement[bool]]:
+) -> Found:
     """The calls of a filter within a scope, as conditions that no database takes the long way for.
 
     Args:
@@ -61,11 +74,35 @@ def found_by(
             sorts them. None where everything is read anyhow.
     """
     found = [in_scope(scope), *conditions(wanted)]
-    for sources in _parts(conn, scope, wanted):
+    sides, others = _sides(wanted) if along is IN_TIME else ((), wanted)
+    for sources in _parts(conn, scope, others):
         ids = _few(conn, sources)
         if ids is not None:
-            return [call_records.c.id.in_(ids), *(_without_index(each, _BY_ID) for each in found)]
-    return found if along is None else [_without_index(each, along) for each in found]
+            by_id = [_without_index(each, _BY_ID) for each in found]
+            return Found([call_records.c.id.in_(ids), *by_id], (true(),))
+    if along is None:
+        return Found(found)
+    return Found([_without_index(each, _BY_SIDE if sides else along) for each in found], sides)
+
+
+def _sides(wanted: CallFilter) -> tuple[tuple[ColumnElement[bool], ...], CallFilter]:
+    """Of a number on either side: a condition for each; and the rest of the filter."""
+    c = call_records.c
+    either = (c.from_number, c.to_number)
+    party = wanted.party
+    if party is not None and ("*" not in party or _is_ending(party)):
+        return tuple(matches(side, party) for side in either), replace(wanted, party=None)
+    for term in wanted.terms:
+        if term.wanted and term.field is Field.ANY and _is_ending(term.text):
+            others = tuple(each for each in wanted.terms if each is not term)
+            sides = (*(matches(side, term.text) for side in either), c.extension == term.text)
+            return sides, replace(wanted, terms=others)
+    return (), wanted
+
+
+def _is_ending(pattern: str) -> bool:
+    end = pattern.removeprefix("*")
+    return end != pattern and end.isdigit() and len(end) >= ENDING
 
 
 def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> ColumnElement[bool]:
@@ -88,6 +125,7 @@ def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> Colu
 
 
 _BY_ID = frozenset({"id"})
+_BY_SIDE = frozenset({"id", "started_at"})
 
 
 def _few(conn: Connection, sources: Iterable[_Ids]) -> list[str] | None:
@@ -111,7 +149,7 @@ def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[Itera
 
 
 def _of_places(scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
-    if wanted.party is not None and not wanted.party.startswith("*"):
+    if wanted.party is not None and (not wanted.party.startswith("*") or _is_ending(wanted.party)):
         yield _numbers(wanted.party)
     if scope.group_ids and not scope.everything and not scope.site_ids:
         yield [_of_people(directory_users.c.group_id.in_(sorted(scope.group_ids)))]
@@ -141,7 +179,9 @@ def _of_term(conn: Connection, term: Term) -> list[_Ids] | None:
     extension = _calls(c.extension == text)
     if term.field is Field.ANY and is_number(text):
         pattern = text if "*" in text else text + "*"
-        return None if pattern.startswith("*") else [*_numbers(pattern), extension]
+        if pattern.startswith("*") and not _is_ending(pattern):
+            return None
+        return [*_numbers(pattern), extension]
     if term.field is Field.EXT:
         return None if "*" in text else [extension]
     sources: list[_Ids] = []
@@ -175,12 +215,12 @@ def _names(conn: Connection, text: str) -> list[str] | None:
 
 
 def _numbers(pattern: str) -> list[_Ids]:
-    """Calls with a number: whole, or by its beginning."""
+    """Calls with a number: whole, by its beginning, or by its end."""
     sides = (call_records.c.from_number, call_records.c.to_number)
     if pattern.endswith("*") and len(pattern) > 1:
         begin = pattern[:-1]
         return [_calls(side >= begin, side < begin + _LAST) for side in sides]
-    return [_calls(side == pattern) for side in sides]
+    return [_calls(matches(side, pattern)) for side in sides]
 
 
 def _of_people(condition: ColumnElement[bool]) -> _Ids:

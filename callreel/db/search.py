@@ -20,11 +20,12 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union,
 )
 
 from callreel.db import cursor as place
 from callreel.db.call_filter import CallFilter
-from callreel.db.narrow import IN_TIME, found_by
+from callreel.db.narrow import IN_TIME, Found, found_by
 from callreel.db.rows import calls_of_rows, select_calls
 from callreel.db.schema import call_records
 from callreel.model import Call, Scope
@@ -73,19 +74,28 @@ def search_calls(
 
     Cost: one query for the rows and one for their spans, whatever the page.
     """
-    query = select_calls().where(*found_by(conn, scope, wanted, IN_TIME))
-    rows, following = page_of(conn, query, limit, cursor)
+    found = found_by(conn, scope, wanted, IN_TIME)
+    rows, following = page_of(conn, select_calls(), found, limit, cursor)
     return CallPage(calls_of_rows(conn, rows), following)
 
 
 def page_of(
     conn: Connection,
     query: Select[tuple[object, ...]],
+    found: Found,
     limit: int,
     cursor: str | None,
     order: Order = Order.NEWEST,
 ) -> tuple[Sequence[RowMapping], str | None]:
     """The rows of a page of calls, and the cursor of the next page; None at the end.
+
+    Args:
+        conn: A read transaction.
+        query: What is read of each call.
+        found: Which calls.
+        limit: How many at the most, 1 or more.
+        cursor: ``next`` of the page before; None for the first.
+        order: Its sides, where it has some, are in the order of time.
 
     Raises:
         BadRequest: The cursor is not one of ours.
@@ -93,6 +103,7 @@ def page_of(
     c = call_records.c
     key, falling = _ORDERS[order]
     column = c[key]
+    where = list(found.where)
     if cursor is not None:
         at, call_id = place.read(cursor)
         last: ColumnElement[object] = literal(at)
@@ -103,9 +114,15 @@ def page_of(
         after = c.id < call_id if falling else c.id > call_id
         # The first says nothing that the second does not, but leads straight to the place.
         bound = column <= last if falling else column >= last
-        query = query.where(bound, or_(beyond, and_(column == last, after)))
+        where += [bound, or_(beyond, and_(column == last, after))]
     ends = (column.desc(), c.id.desc()) if falling else (column, c.id)
-    rows = conn.execute(query.order_by(*ends).limit(limit + 1)).mappings().all()
+    if found.sides:
+        sides = (
+            select(c.id).where(*where, side).order_by(*ends).limit(limit + 1).subquery()
+            for side in found.sides
+        )
+        where = [c.id.in_(union(*(select(side.c.id) for side in sides)))]
+    rows = conn.execute(query.where(*where).order_by(*ends).limit(limit + 1)).mappings().all()
     if len(rows) <= limit:
         return rows, None
     last_row = rows[limit - 1]
@@ -118,4 +135,4 @@ def count_calls(conn: Connection, scope: Scope, wanted: CallFilter) -> int:
     Cost: reads every one of them, from an index where times and extensions say it all.
     """
     query = select(func.count()).select_from(call_records)
-    return conn.execute(query.where(*found_by(conn, scope, wanted))).scalar_one()
+    return conn.execute(query.where(*found_by(conn, scope, wanted).where)).scalar_one()

@@ -68,7 +68,7 @@ def extent(
 ) -> tuple[UnixMillis, UnixMillis] | None:
     """When the first and the last call of a filter started; None where there is none."""
     started = call_records.c.started_at
-    where = found_by(conn, scope, wanted, IN_TIME)
+    where = found_by(conn, scope, wanted, IN_TIME).where
     # Two look-ups at the ends of an index; both in one query would read all of it.
     first = conn.execute(select(started).where(*where).order_by(started).limit(1)).scalar()
     last = conn.execute(select(started).where(*where).order_by(started.desc()).limit(1)).scalar()
@@ -92,7 +92,7 @@ def summarise(conn: Connection, scope: Scope, wanted: CallFilter, grain: Grain) 
     if _is_tallied(scope, wanted, grain):
         counted = _of_tallies(scope, wanted, grain)
     else:
-        counted = _of_calls(found_by(conn, scope, wanted), grain)
+        counted = _of_calls(found_by(conn, scope, wanted).where, grain)
     rows = conn.execute(counted).all()
     # The sum of whole numbers is a decimal in PostgreSQL.
     return Summary(

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, not_, or_, select
 
 from callreel.db.schema import call_records, directory_users, groups, sites
+
+ENDING = 3
+"""Characters at the end of a number that an index knows; nobody looks for fewer."""
 
 
 class Field(StrEnum):
@@ -51,8 +54,18 @@ def matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
     if pattern.startswith("*") and len(pattern) > 1:
         end = pattern[1:]
         length = func.length(column)
-        return and_(length >= len(end), func.substr(column, length - len(end) + 1) == end)
+        found = and_(length >= len(end), func.substr(column, length - len(end) + 1) == end)
+        return found if len(end) < ENDING else and_(ending(column) == end[-ENDING:], found)
     return column == pattern
+
+
+def ending(number: ColumnElement[str]) -> ColumnElement[str]:
+    """The last characters of a number; written as the indexes of migration 0013 know it."""
+    length = func.length(number)
+    at = case(
+        (length > literal_column("3"), length - literal_column("2")), else_=literal_column("1")
+    )
+    return func.substr(number, at)
 
 
 def begins(column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:

@@ -23,10 +23,20 @@ from callreel.model import DEFAULT_FILL
 from tests.contracts.records import CallPlan, at, write_call
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Skipped unsupported reflection of expression-based index ix_call_records_:"
+    "sqlalchemy.exc.SAWarning"
+)
 def test_the_migrations_make_the_schema_that_the_code_reads(database: Database) -> None:
     """Migrations are written by hand; they must not drift from schema.py."""
+
+    def is_known(name: str | None, _kind: str, _parents: object) -> bool:
+        # Indexes of expressions are in no schema; a test of the search sees that they are used.
+        return not (name or "").endswith("_ending")
+
     with database.read() as conn:
-        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        context = MigrationContext.configure(conn, opts={"include_name": is_known})
+        assert compare_metadata(context, metadata) == []
         made = {
             (table, tuple(index["column_names"]))
             for table in metadata.tables
