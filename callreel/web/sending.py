@@ -96,7 +96,7 @@ class SoundSender:
             gone.cancel()
 
     async def _serve(self, request: Request, opener: Opener, outlet: Outlet) -> None:
-        opening = asyncio.ensure_future(self._opening.run(opener))
+        opening = self._opening.begin(opener)
         try:
             delivery = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -106,8 +106,9 @@ class SoundSender:
         try:
             await self._answer(request, delivery, body, outlet)
         finally:
-            # Shielded: the server cancels this when it stops, and the source must close anyway.
-            await asyncio.shield(self._opening.run(body.close, outlet.written))
+            # Begun and shielded: the server cancels this when it stops, and then whatever task has
+            # not begun yet, and the source must close anyway.
+            await asyncio.shield(self._opening.begin(body.close, outlet.written))
 
     async def _answer(
         self, request: Request, delivery: Delivery, body: Body, outlet: Outlet

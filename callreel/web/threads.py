@@ -31,8 +31,14 @@ class Threads:
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``work`` gives, or raises. Cancelled, it does not stop what runs already."""
+        return await self.begin(work, *args, **kwargs)
+
+    def begin(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """As ``run``, handed to the threads before this returns: a loop that is stopped right
+        after does not keep it from being done.
+        """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
+        return loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
 
 
 async def begun(work: Callable[[], Future[T]], *, blocks: bool) -> T:
