@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,8 +29,6 @@ from callreel.wording import to_translate
 NO_SUCH_CALL = to_translate("There is no such call, or it is not within your sight.")
 COUNT_WITHIN_S = 0.25
 """Longer than that nobody waits for a number that says how much there is."""
-COUNT_ALL_WITHIN_S = 60.0
-"""Who asks for the exact number waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +166,12 @@ class Browse:
         scope = scope_for(principal, Action.READ_LISTENING)
         return calls.find_call(conn, scope, call_id) is not None
 
-    def overview(
+    def count(
         self,
         principal: Principal,
         wanted: CallFilter,
         grain_of: Callable[[UnixMillis, UnixMillis], summary.Grain],
-        *,
-        all_of_them: bool = False,
+        within_s: float,
     ) -> Overview | None:
         """How many calls a filter finds, and when they were; None where it finds none.
 
@@ -181,30 +179,33 @@ class Browse:
             principal: Who looks.
             wanted: The filter.
             grain_of: How finely to count, from when the first and the last call started.
-            all_of_them: Count every call, even where that takes long; else what takes longer than
-                ``COUNT_WITHIN_S`` is estimated.
+            within_s: How many seconds it may take.
 
         Raises:
-            TooSlow: All of them are too many to count within ``COUNT_ALL_WITHIN_S``.
+            TooSlow: It takes longer.
         """
         scope = scope_for(principal, Action.SEE_CALLS)
-        try:
-            within_s = COUNT_ALL_WITHIN_S if all_of_them else COUNT_WITHIN_S
-            with self._db.read_within(within_s) as conn:
-                extent = summary.extent(conn, scope, wanted)
-                if extent is None:
-                    return None
-                found = summary.summarise(conn, scope, wanted, grain_of(*extent))
-                return Overview(*extent, found)
-        except TooSlow:
-            if all_of_them:
-                raise
+        with self._db.read_within(within_s) as conn:
+            extent = summary.extent(conn, scope, wanted)
+            if extent is None:
+                return None
+            return Overview(*extent, summary.summarise(conn, scope, wanted, grain_of(*extent)))
+
+    def overview(
+        self,
+        principal: Principal,
+        wanted: CallFilter,
+        grain_of: Callable[[UnixMillis, UnixMillis], summary.Grain],
+    ) -> Overview | None:
+        """As ``count``; what takes longer than ``COUNT_WITHIN_S`` is estimated."""
+        with contextlib.suppress(TooSlow):
+            return self.count(principal, wanted, grain_of, COUNT_WITHIN_S)
+        scope = scope_for(principal, Action.SEE_CALLS)
         with self._db.read() as conn:
             extent = estimate.extent(conn, scope, wanted)
             if extent is None:
                 return None
-            found = estimate.estimate(conn, scope, wanted, grain_of(*extent))
-            return Overview(*extent, found)
+            return Overview(*extent, estimate.estimate(conn, scope, wanted, grain_of(*extent)))
 
     def places(self, principal: Principal) -> places.Places:
         """The sites and groups within sight, to choose from."""

@@ -73,7 +73,7 @@ def test_what_takes_too_long_is_estimated(
     assert about is not None
     assert 2_000 < about.counted.sampled < 4_000
     assert about.counted.calls == pytest.approx(CALLS // 2, rel=0.1)
-    exact = house.browse.overview(crm, LONG_ONES, hourly, all_of_them=True)
+    exact = house.browse.count(crm, LONG_ONES, hourly, 60.0)
     assert exact is not None
     assert (exact.counted.calls, exact.counted.sampled) == (CALLS // 2, 0)
     nobody = house.user("far", reach=Scope(site_ids=frozenset({"elsewhere"})))
@@ -83,8 +83,7 @@ def test_what_takes_too_long_is_estimated(
     assert house.browse.overview(crm, nothing, hourly) is None
 
 
-def test_counting_them_all_ends_as_well(full_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_ends_as_well(full_house: House) -> None:
     """With what to do about it."""
-    monkeypatch.setattr(browse, "COUNT_ALL_WITHIN_S", 0.0)
     with pytest.raises(TooSlow, match="shorter period"):
-        full_house.browse.overview(full_house.user(), LONG_ONES, hourly, all_of_them=True)
+        full_house.browse.count(full_house.user(), LONG_ONES, hourly, 0.0)

@@ -10,6 +10,7 @@ from callreel.db import estimate
 from callreel.flows import browse
 from callreel.flows.entry import SoundFile
 from callreel.model import UnixMillis
+from callreel.web.pages import calls as call_list
 from tests.pages.conftest import OpenWindow, Watched, keep_picture
 from tests.pages.town import Town
 
@@ -54,6 +55,7 @@ def test_a_number_that_would_take_too_long_is_about_right(
 ) -> None:
     """It says so, the rows are there at once, and who needs the exact number asks for it."""
     monkeypatch.setattr(browse, "COUNT_WITHIN_S", 0.0)
+    monkeypatch.setattr(call_list, "BARS_WITHIN_S", 0.0)
     monkeypatch.setattr(estimate, "SAMPLE_CALLS", 60)
     page = window()
     page.goto("/calls?q=-agent%3Anobody")

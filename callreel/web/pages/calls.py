@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -13,11 +14,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from callreel.access.policy import Action
 from callreel.db.listing import ViewedPage
 from callreel.db.summary import Grain, Summary
-from callreel.errors import CallreelError
-from callreel.flows.browse import Browse
+from callreel.errors import CallreelError, TooSlow
+from callreel.flows import browse
 from callreel.flows.ongoing import Ongoing
 from callreel.flows.views import SavedViews
-from callreel.model import Clock, Principal, UnixMillis
+from callreel.model import Clock, UnixMillis
 from callreel.periods import WEEKDAYS
 from callreel.web.pages import drawing
 from callreel.web.pages.filters import COLUMNS, MORE_COLUMNS, STATES, View, read_view
@@ -27,14 +28,17 @@ from callreel.web.pages.words import Words
 from callreel.web.threads import Threads
 
 PAGE = 100
-BARS_WITHIN_S = 0.05
-"""How long rows wait for the bars; later ones follow by themselves."""
-_LATE_S = 5
-"""How old bars may be that rows did not wait for; a page asks for them at once."""
+BARS_WITHIN_S = 0.04
+"""How long rows wait for the bars; those that take longer are asked for by the page."""
+COUNT_ALL_WITHIN_S = 60.0
+"""Who asks for the exact number waits for it."""
 KEEP_ALIVE_S = 15
 
 PERIODS = ("today", "yesterday", "7d", "30d", "this-month", "last-month", "this-year")
 LENGTHS = ("30s", "1m", "5m", "15m", "1h")
+
+
+_GrainOf = Callable[[UnixMillis, UnixMillis], Grain]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +49,20 @@ class Overview:
     bars: drawing.Bars | None
 
 
-class _Late:
-    """Bars that a page of rows did not wait for, until the page asks for them."""
-
-    def __init__(self) -> None:
-        self._counting: dict[tuple[Principal, str, str], asyncio.Future[Overview]] = {}
-
-    def leave(self, who: tuple[Principal, str, str], counting: asyncio.Future[Overview]) -> None:
-        """They are being counted."""
-        self._counting[who] = counting
-        asyncio.get_running_loop().call_later(_LATE_S, self._drop, who, counting)
-
-    def fetch(self, who: tuple[Principal, str, str]) -> asyncio.Future[Overview] | None:
-        """Those that are being counted, once."""
-        return self._counting.pop(who, None)
-
-    def _drop(self, who: tuple[Principal, str, str], counting: asyncio.Future[Overview]) -> None:
-        if self._counting.get(who) is counting:
-            del self._counting[who]
-
-
 class ListPages:
     """Pages about many calls."""
 
     def __init__(
         self,
         pages: Pages,
-        browse: Browse,
+        calls: browse.Browse,
         ongoing: Ongoing,
         saved: SavedViews,
         live: Live,
         clock: Clock,
     ) -> None:
         self._pages = pages
-        self._browse = browse
+        self._browse = calls
         self._ongoing = ongoing
         self._saved = saved
         self._live = live
@@ -86,7 +70,6 @@ class ListPages:
         # A count over millions must not keep rows of others waiting.
         self._counting = Threads("overview", 4)
         self._counting_all = Threads("overview-exact", 1)
-        self._late = _Late()
 
     async def calls(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls?…``."""
@@ -95,19 +78,17 @@ class ListPages:
         if not is_partial(request) and clean != request.url.query:
             return RedirectResponse(_address(clean), 303)
         principal = visitor.signed_in.principal
-        counting = asyncio.ensure_future(self._counting.run(self._overview, visitor, view))
+        counting = asyncio.ensure_future(self._counting.run(self._quick, visitor, view))
         try:
             page = await run_in_threadpool(
                 self._browse.look, principal, view.filter, view.order, PAGE, view.cursor
             )
-            await asyncio.wait([counting], timeout=BARS_WITHIN_S)
-            overview = counting.result() if counting.done() else None
             place = await run_in_threadpool(self._browse.came, principal, view.filter, None)
+            overview = await counting
         finally:
-            counting.add_done_callback(_forget)
-        if overview is None:
-            self._late.leave(_who(visitor, view), counting)
+            counting.cancel()
         values = await self._shown(visitor, view, page, overview)
+        values["typed"] = _was_typed(request)
         headers = {"HX-Replace-Url": _address(clean)} if is_partial(request) else {}
         if _was_typed(request):
             headers = {"HX-Replace-Url": _address(clean)}
@@ -119,11 +100,7 @@ class ListPages:
     async def overview(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls/overview?…``: the bars, where they took longer than the rows."""
         view = self._view(request, visitor)
-        counting = self._late.fetch(_who(visitor, view))
-        if counting is None:
-            overview = await self._counting.run(self._overview, visitor, view)
-        else:
-            overview = await counting
+        overview = await self._counting.run(self._roughly, visitor, view)
         return self._pages.page(
             "calls_overview.html", request, visitor, view=view, overview=overview
         )
@@ -131,7 +108,7 @@ class ListPages:
     async def overview_of_all(self, request: Request, visitor: Visitor) -> Response:
         """``GET /calls/overview/exact?…``: the same, of every call, where it was estimated."""
         view = self._view(request, visitor)
-        overview = await self._counting_all.run(self._overview, visitor, view, all_of_them=True)
+        overview = await self._counting_all.run(self._exact, visitor, view, COUNT_ALL_WITHIN_S)
         return self._pages.page(
             "calls_overview.html", request, visitor, view=view, overview=overview
         )
@@ -190,15 +167,35 @@ class ListPages:
     def _view(self, request: Request, visitor: Visitor) -> View:
         return read_view(request.url.query, self._clock(), visitor.words)
 
-    def _overview(self, visitor: Visitor, view: View, *, all_of_them: bool = False) -> Overview:
+    def _quick(self, visitor: Visitor, view: View) -> Overview | None:
+        """The bars that come with the rows; None where they take too long for that."""
+        with contextlib.suppress(TooSlow):
+            return self._exact(visitor, view, BARS_WITHIN_S)
+        return None
+
+    def _exact(self, visitor: Visitor, view: View, within_s: float) -> Overview:
+        principal = visitor.signed_in.principal
+        return self._drawn(
+            visitor,
+            view,
+            lambda grain_of: self._browse.count(principal, view.filter, grain_of, within_s),
+        )
+
+    def _roughly(self, visitor: Visitor, view: View) -> Overview:
+        principal = visitor.signed_in.principal
+        return self._drawn(
+            visitor, view, lambda grain_of: self._browse.overview(principal, view.filter, grain_of)
+        )
+
+    def _drawn(
+        self, visitor: Visitor, view: View, look: Callable[[_GrainOf], browse.Overview | None]
+    ) -> Overview:
         zone, now = visitor.words.zone, self._clock()
 
         def grain_of(first: UnixMillis, last: UnixMillis) -> Grain:
             return drawing.grain_of(zone, *_shown_extent(view, (first, last), now))
 
-        found = self._browse.overview(
-            visitor.signed_in.principal, view.filter, grain_of, all_of_them=all_of_them
-        )
+        found = look(grain_of)
         if found is None:
             return Overview(Summary(0, 0.0, ()), None)
         first, last = _shown_extent(view, (found.first, found.last), now)
@@ -266,14 +263,3 @@ def _address(query: str) -> str:
 def _was_typed(request: Request) -> bool:
     """Whether a keystroke asked for it: then Back must not undo letter by letter."""
     return request.headers.get("hx-source", "").startswith("input#q")
-
-
-def _who(visitor: Visitor, view: View) -> tuple[Principal, str, str]:
-    """Whose bars, and of what; another scope, filter or zone has others."""
-    return visitor.signed_in.principal, view.query(), visitor.words.zone.key
-
-
-def _forget(counting: asyncio.Future[Overview]) -> None:
-    """A count that was too late is made again by the page, which is told what is wrong then."""
-    if not counting.cancelled():
-        counting.exception()
