@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Literal
 
@@ -296,40 +296,89 @@ def _agent_channel(recording: NewRecording) -> dict[str, object]:
     return {} if channel is None else {"agent_channel": channel.value}
 
 
-def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
-    """Write a call; the same again changes nothing.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a call."""
 
-    The user and the channel it names come into the directory of its site. A recording once known is
-    not lost by writing the call again without one. Its calls tell when a recording began
-    (``spans.first_frame``); where that moves, so do its spans from signals: call
+    outcome: Outcome
+    recording_id: RecordingId | None
+    """Of the call as it is now."""
+
+
+def put_call(conn: Connection, call: NewCall, now: UnixMillis) -> Outcome:
+    """Write one call; as ``put_calls``."""
+    return put_calls(conn, [call], now)[0].outcome
+
+
+def put_calls(conn: Connection, wanted: Sequence[NewCall], now: UnixMillis) -> list[Written]:
+    """Write calls, no two of which have the same id; the same again changes nothing.
+
+    The users and channels that they name come into the directory of their site. A recording once
+    known is not lost by writing its call again without one. The calls of a recording tell when it
+    began (``spans.first_frame``); where that moves, so do its spans from signals: call
     ``signals.bind_signals`` afterwards.
+
+    Cost: a few statements for all that are new, and one for each that changed.
     """
     changes.hold_order(conn)
-    values: dict[str, object] = {
-        **asdict(call),
-        "direction": call.direction.value,
-        "disposition": call.disposition.value,
-        "directory_user_id": directory.ensure_user(conn, call.site_id, call.extension),
-        "channel_id": directory.ensure_channel(conn, call.site_id, call.channel),
-    }
-    wanted = select(call_records).where(call_records.c.id == call.id)
-    known = conn.execute(wanted).mappings().first()
-    recording_id = call.recording_id
-    if known is None:
-        conn.execute(insert(call_records).values(**values, created_at=now))
-    else:
-        if recording_id is None and known["recording_id"] is not None:
-            recording_id = known["recording_id"]
+    known = _known(conn, [call.id for call in wanted])
+    users = directory.ensure_users(conn, ((call.site_id, call.extension) for call in wanted))
+    channels = directory.ensure_channels(conn, ((call.site_id, call.channel) for call in wanted))
+    written: list[Written] = []
+    fresh: list[dict[str, object]] = []
+    moved: list[RecordingId | None] = []
+    for call in wanted:
+        values: dict[str, object] = {
+            **{name: getattr(call, name) for name in _CALL_COLUMNS},
+            "direction": call.direction.value,
+            "disposition": call.disposition.value,
+            "directory_user_id": users.get((call.site_id, call.extension)),
+            "channel_id": channels.get((call.site_id, call.channel)),
+        }
+        before = known.get(call.id)
+        recording_id = call.recording_id
+        if before is None:
+            fresh.append({**values, "created_at": now})
+            written.append(Written("new", recording_id))
+            moved.append(recording_id)
+            continue
+        if recording_id is None and before["recording_id"] is not None:
+            recording_id = before["recording_id"]
             for name in ("recording_id", "voicelocation", "voicefilename"):
-                values[name] = known[name]
-        if all(known[name] == value for name, value in values.items()):
-            return "same"
+                values[name] = before[name]
+        if all(before[name] == value for name, value in values.items()):
+            written.append(Written("same", recording_id))
+            continue
         conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
-    _begin_with_calls(conn, recording_id)
-    if known is not None and known["recording_id"] != recording_id:
-        _begin_with_calls(conn, known["recording_id"])
-    changes.record(conn, now, "call", call_id=call.id, recording_id=recording_id)
-    return "new" if known is None else "changed"
+        written.append(Written("changed", recording_id))
+        moved += [recording_id, before["recording_id"]]
+    if fresh:
+        conn.execute(insert(call_records), fresh)
+    for each in dict.fromkeys(moved):
+        _begin_with_calls(conn, each)
+    changes.record_calls(
+        conn,
+        now,
+        [
+            (call.id, each.recording_id)
+            for call, each in zip(wanted, written, strict=True)
+            if each.outcome != "same"
+        ],
+    )
+    return written
+
+
+_CALL_COLUMNS = tuple(each.name for each in fields(NewCall))
+_AT_ONCE = 500
+"""Ids that one query asks for."""
+
+
+def _known(conn: Connection, ids: Sequence[CallId]) -> dict[str, RowMapping]:
+    found: dict[str, RowMapping] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        query = select(call_records).where(call_records.c.id.in_(ids[start : start + _AT_ONCE]))
+        found.update({row["id"]: row for row in conn.execute(query).mappings()})
+    return found
 
 
 def _begin_with_calls(conn: Connection, recording_id: RecordingId | None) -> None:

@@ -6,6 +6,7 @@ has seen everything up to n. SQLite has one writer anyway. Source: contract.md 6
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +55,19 @@ def record(
     conn.execute(
         insert(changes).values(at=at, kind=kind, call_id=call_id, recording_id=recording_id)
     )
+
+
+def record_calls(conn: Connection, at: UnixMillis, calls: Sequence[tuple[str, str | None]]) -> None:
+    """As ``record``, of calls with their recordings; in their order."""
+    hold_order(conn)
+    if calls:
+        conn.execute(
+            insert(changes),
+            [
+                {"at": at, "kind": "call", "call_id": call_id, "recording_id": recording_id}
+                for call_id, recording_id in calls
+            ],
+        )
 
 
 def masks_since(conn: Connection, place: int) -> tuple[set[str], int]:

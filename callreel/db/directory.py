@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -223,15 +223,37 @@ def find_group(conn: Connection, name: str) -> str:
 
 def ensure_user(conn: Connection, site_id: str, extension: str | None) -> str | None:
     """The id of the user behind an extension of a site; made where it is new; None for None."""
-    if not extension:
-        return None
-    user_id = _id("u", site_id, extension)
-    known = select(directory_users.c.id).where(directory_users.c.id == user_id)
-    if conn.execute(known).first() is None:
-        insert_once(
-            conn, directory_users, id=user_id, site_id=site_id, extension=extension, name=extension
-        )
-    return user_id
+    return ensure_users(conn, [(site_id, extension)]).get((site_id, extension))
+
+
+def ensure_users(
+    conn: Connection, places: Iterable[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], str]:
+    """As ``ensure_user``, of many; those without an extension are left out."""
+    return _ensure(conn, directory_users, "u", places, ("extension", "name"))
+
+
+def _ensure(
+    conn: Connection,
+    table: Table,
+    kind: str,
+    places: Iterable[tuple[str, str | None]],
+    columns: Sequence[str],
+) -> dict[tuple[str, str | None], str]:
+    """Rows that a site names, made where they are new; the name stands in each of the columns."""
+    ids = {place: _id(kind, place[0], place[1]) for place in dict.fromkeys(places) if place[1]}
+    missing = dict(zip(ids.values(), ids, strict=True))
+    for start in range(0, len(ids), _AT_ONCE):
+        asked = list(ids.values())[start : start + _AT_ONCE]
+        for found in conn.execute(select(table.c.id).where(table.c.id.in_(asked))).scalars():
+            del missing[found]
+    for identity, (site_id, name) in missing.items():
+        insert_once(conn, table, id=identity, site_id=site_id, **dict.fromkeys(columns, name))
+    return ids
+
+
+_AT_ONCE = 500
+"""Ids that one query asks for."""
 
 
 def set_user(
@@ -251,13 +273,14 @@ def set_user(
 
 def ensure_channel(conn: Connection, site_id: str, name: str | None) -> str | None:
     """The id of a channel of a site; made where it is new; None for None."""
-    if not name:
-        return None
-    channel_id = _id("k", site_id, name)
-    known = select(channels.c.id).where(channels.c.id == channel_id)
-    if conn.execute(known).first() is None:
-        insert_once(conn, channels, id=channel_id, site_id=site_id, name=name)
-    return channel_id
+    return ensure_channels(conn, [(site_id, name)]).get((site_id, name))
+
+
+def ensure_channels(
+    conn: Connection, places: Iterable[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], str]:
+    """As ``ensure_channel``, of many; those without a name are left out."""
+    return _ensure(conn, channels, "k", places, ("name",))
 
 
 def ensure_store(conn: Connection, store_id: str, uri: str, *, read_only: bool) -> None:

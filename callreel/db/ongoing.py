@@ -5,7 +5,7 @@ A leg that ended is remembered until its age, so that news which comes late does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -175,16 +175,25 @@ def _is_recorded(conn: Connection, news: LegNews, since: UnixMillis) -> bool:
     return conn.execute(wanted).first() is not None
 
 
-def end_with_record(
-    conn: Connection, datasource: str, unique_id: str | None, linked_id: str | None
-) -> None:
-    """End what the record of a call is about: its leg, or all legs where it is the first one.
+def end_with_records(conn: Connection, told: Iterable[tuple[str, str | None, str | None]]) -> None:
+    """End what the records of calls are about: their leg, or all legs where it is the first one.
 
-    A record that names no leg is about the whole conversation.
+    Args:
+        conn: A write transaction.
+        told: Datasource, unique id and linked id of each; a record that names no leg is about the
+            whole conversation.
     """
-    about = unique_id or linked_id
-    if about is not None:
-        _end(conn, datasource, about)
+    about = {(datasource, unique or linked) for datasource, unique, linked in told}
+    named = {(datasource, name) for datasource, name in about if name is not None}
+    if not named:
+        return
+    c = ongoing_legs.c
+    query = select(c.datasource, c.unique_id, c.linked_id)
+    # Few calls are in progress at any time, and many records come in at once.
+    going = conn.execute(query.where(c.state != LegState.ENDED.value)).all()
+    ids = {(leg.datasource, name) for leg in going for name in (leg.unique_id, leg.linked_id)}
+    for datasource, name in sorted(named & ids):
+        _end(conn, datasource, name)
 
 
 def _end(conn: Connection, datasource: str, about: str) -> None:

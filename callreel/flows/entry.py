@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -159,7 +160,10 @@ def require_storable(entry: CallEntry) -> None:
 
 
 def _is_torn(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return not text.isascii() and _TORN.search(text) is not None
+
+
+_TORN = re.compile("[\ud800-\udfff]")
 
 
 def call_id(datasource: str, source_key: str) -> CallId:
@@ -184,5 +188,9 @@ def content_name(sha256: str) -> str:
 
 def _digest(*parts: str) -> str:
     # JSON keeps the borders between the parts. surrogatepass: a name of a file need not be UTF-8.
-    text = json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return base64.b32encode(hashlib.sha256(text).digest()).decode("ascii").lower()[:26]
+    text = _JSON.encode(parts).encode("utf-8", "surrogatepass")
+    # 20 bytes are 32 signs, of which 26 are kept.
+    return base64.b32encode(hashlib.sha256(text).digest()[:20]).decode("ascii").lower()[:26]
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False)

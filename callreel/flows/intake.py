@@ -112,16 +112,17 @@ class Intake:
             self._db, self._keys.seal_mask, self._keeper.is_there, self._clock, actor
         )
         batch: list[Prepared] = []
+        sounds = 0
         for entry in entries:
             try:
                 batch.append(run.prepare(entry))
             except NotTaken as error:
                 yield Taken(entry, error.result, reason=error.reason)
                 continue
-            sounds = sum(prepared.recording is not None for prepared in batch)
+            sounds += batch[-1].recording is not None
             if len(batch) >= BATCH_CALLS or sounds >= BATCH_SOUNDS:
                 yield from writer.write(batch)
-                batch = []
+                batch, sounds = [], 0
         yield from writer.write(batch)
 
 

@@ -28,6 +28,8 @@ from callreel.model import Clock, SpanSource, UnixMillis
 TURN_S = 0.25
 """How long one transaction lasts: while it does, no signal can be stored. A database that is far
 away makes every statement slow, so that no number of calls would bound it."""
+TOGETHER_CALLS = 250
+"""Calls without sound that are written at once; a turn looks at the clock after each so many."""
 ERASED = "its sound was erased from the store while it came in; the next run takes it"
 GIVE_WAY_S = 0.05
 """A pause between two of them: SQLite asks again only now and then whether it is its turn."""
@@ -78,22 +80,22 @@ class BatchWriter:
             Unavailable: The database is away; the rest of the batch was not written.
         """
         taken: list[Taken] = []
+        most = len(batch)
         while len(taken) < len(batch):
             if taken:
                 # Whoever waits to write, above all a "mute on", comes in between.
                 time.sleep(GIVE_WAY_S)
-            rest = batch[len(taken) :]
+            rest = batch[len(taken) : len(taken) + most]
             try:
                 taken += self._write_turn(rest)
-            except (Conflict, BadRequest):
-                taken += self._write_alone(rest[0])
+            except (Conflict, BadRequest) as error:
+                if len(rest) > 1:
+                    # One of them is refused: the half before it is soon in.
+                    most = len(rest) // 2
+                    continue
+                taken.append(Taken(rest[0].entry, Result.SKIPPED, reason=error.message))
+            most = max(1, 2 * most)
         return taken
-
-    def _write_alone(self, prepared: Prepared) -> list[Taken]:
-        try:
-            return self._write_turn([prepared])
-        except (Conflict, BadRequest) as error:
-            return [Taken(prepared.entry, Result.SKIPPED, reason=error.message)]
 
     def _write_turn(self, batch: Sequence[Prepared]) -> list[Taken]:
         """One transaction: as many of a batch as fit into a turn, one at least."""
@@ -101,36 +103,59 @@ class BatchWriter:
         end = time.monotonic() + TURN_S
         taken: list[Taken] = []
         with self._db.write() as conn:
-            for prepared in batch:
-                taken.append(self._write_one(conn, prepared, now))
+            while len(taken) < len(batch):
+                taken += self._write_some(conn, _together(batch[len(taken) :]), now)
                 if time.monotonic() > end:
                     break
             for entry in _audit_entries(batch[: len(taken)], taken, self._actor, now):
                 audit.append(conn, entry)
         return taken
 
-    def _write_one(self, conn: Connection, prepared: Prepared, now: UnixMillis) -> Taken:
-        entry, call, recording = prepared.entry, prepared.call, prepared.recording
-        stored = Result.SAME
+    def _write_some(
+        self, conn: Connection, some: Sequence[Prepared], now: UnixMillis
+    ) -> list[Taken]:
+        """One entry with sound, or several without."""
+        stored: calls.Outcome = "same"
+        recording = some[0].recording
         if recording is not None:
             # Retention erases under this lock what was found in the store a moment ago.
             changes.hold_order(conn)
             if not self._is_there(recording):
-                return Taken(entry, Result.WAITING, reason=ERASED)
+                return [Taken(some[0].entry, Result.WAITING, reason=ERASED)]
             seal = self._seal(recording.id, 1, ())
-            stored = Result(calls.put_recording(conn, recording, seal, now))
-        told = Result(calls.put_call(conn, call, now))
-        ongoing.end_with_record(conn, call.datasource, call.unique_id, call.linked_id)
+            stored = calls.put_recording(conn, recording, seal, now)
+        told = calls.put_calls(conn, [each.call for each in some], now)
+        ongoing.end_with_records(
+            conn,
+            ((each.call.datasource, each.call.unique_id, each.call.linked_id) for each in some),
+        )
+        return [
+            self._written(conn, prepared, now, stored, written)
+            for prepared, written in zip(some, told, strict=True)
+        ]
+
+    def _written(
+        self,
+        conn: Connection,
+        prepared: Prepared,
+        now: UnixMillis,
+        stored: calls.Outcome,
+        written: calls.Written,
+    ) -> Taken:
+        """What goes with the row of a call: its masks, and the signals that were held for it."""
+        entry, call, recording = prepared.entry, prepared.call, prepared.recording
         if recording is not None and entry.keyed_by_sound:
             # The sound came before its side-car, as a call of which nothing else was known.
             nameless = call_id(entry.datasource, SOUND_KEY + recording.sha256)
             if nameless != call.id:
                 calls.forget_call(conn, nameless)
         masked = recording is not None and self._mask(conn, entry, recording, now)
-        if recording is not None or told is not Result.SAME:
+        if written.recording_id is not None and (
+            recording is not None or written.outcome != "same"
+        ):
             signals.bind_signals(conn, call.id, self._seal, now)
-        result = told
-        if told is Result.SAME and (masked or stored is not Result.SAME):
+        result = Result(written.outcome)
+        if result is Result.SAME and (masked or stored != "same"):
             result = Result.CHANGED
         return Taken(
             entry,
@@ -168,6 +193,16 @@ class BatchWriter:
                     now=now,
                 )
         return changed
+
+
+def _together(batch: Sequence[Prepared]) -> Sequence[Prepared]:
+    """The first of a batch with those after it that can be written by the same statements."""
+    ids: set[str] = set()
+    for number, prepared in enumerate(batch):
+        if prepared.recording is not None or prepared.call.id in ids or number == TOGETHER_CALLS:
+            return batch[: max(1, number)]
+        ids.add(prepared.call.id)
+    return batch
 
 
 def _audit_entries(

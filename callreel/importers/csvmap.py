@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +33,7 @@ _LINE_MAX_CHARS = 1 << 20
 _ROW_MAX_LINES = 50
 _NOT_COMPLETE = "the last line is not complete yet"
 
+_TORN = re.compile("[\udc80-\udcff]")
 _Cells = Mapping[Column, str]
 
 
@@ -98,7 +100,7 @@ def _cells(path: Path, mapping: ImportMapping) -> Iterator[tuple[str, _Cells | P
 
 def _is_torn_text(cells: _Cells) -> bool:
     """Whether a cell holds bytes that could not be decoded."""
-    return any("\udc80" <= sign <= "\udcff" for cell in cells.values() for sign in cell)
+    return any(not cell.isascii() and _TORN.search(cell) for cell in cells.values())
 
 
 def _decoded(file: TextIO, path: Path, mapping: ImportMapping) -> Iterator[str]:
@@ -243,7 +245,10 @@ def _entry(
     origin: str, cells: _Cells, mapping: ImportMapping, root: Path | None, *, in_place: bool
 ) -> CallEntry:
     def field(name: str) -> str:
-        parts = (cells.get(column, "").strip() for column in mapping.columns.get(name, ()))
+        columns = mapping.columns.get(name, ())
+        if len(columns) == 1:
+            return cells.get(columns[0], "").strip()
+        parts = (cells.get(column, "").strip() for column in columns)
         return " ".join(part for part in parts if part)
 
     started_at = read_instant(field("started_at"), mapping.timezone, mapping.time_formats)

@@ -106,11 +106,11 @@ def test_the_record_of_a_call_ends_its_legs(told: Database) -> None:
     ]
     tell(told, *legs)
     with told.write() as conn:
-        ongoing.end_with_record(conn, "1", "b", "a")
-        ongoing.end_with_record(conn, "1", None, None)
+        ongoing.end_with_records(conn, [("1", "b", "a")])
+        ongoing.end_with_records(conn, [("1", None, None)])
     assert [each for each, _ in seen(told)] == ["a", "a", "c"]
     with told.write() as conn:
-        ongoing.end_with_record(conn, "1", "a", "a")
+        ongoing.end_with_records(conn, [("1", "a", "a")])
     assert [each for each, _ in seen(told)] == ["a"]
     tell(told, legs[0])
     assert [each for each, _ in seen(told)] == ["a"]
@@ -127,7 +127,7 @@ def test_a_record_that_is_linked_otherwise_ends_all_legs(
     """FreeSWITCH links a first leg to its second; other lists may know the conversation only."""
     tell(told, replace(RINGS, unique_id="a"), replace(RINGS, unique_id="b", linked_id="a"))
     with told.write() as conn:
-        ongoing.end_with_record(conn, "1", unique_id, linked_id)
+        ongoing.end_with_records(conn, [("1", unique_id, linked_id)])
     assert seen(told) == []
 
 

@@ -496,6 +496,7 @@ def test_a_batch_gives_way_to_signals_between_its_turns(
 ) -> None:
     """However slow the database is, a "mute on" waits for one turn and not for a batch."""
     monkeypatch.setattr(writer, "TURN_S", 0.0)
+    monkeypatch.setattr(writer, "TOGETHER_CALLS", 1)
     monkeypatch.setattr(writer, "GIVE_WAY_S", 0.0)
     commits: list[object] = []
 
