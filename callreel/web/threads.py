@@ -34,9 +34,7 @@ class Threads:
         return await self.begin(work, *args, **kwargs)
 
     def begin(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """As ``run``, handed to the threads before this returns: a loop that is stopped right
-        after does not keep it from being done.
-        """
+        """As ``run``; done even where the loop is stopped right after this returns."""
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._pool, functools.partial(work, *args, **kwargs))
 

@@ -29,7 +29,9 @@ from callreel.web.threads import Threads
 
 PAGE = 100
 BARS_WITHIN_S = 0.04
-"""How long rows wait for the bars; those that take longer are asked for by the page."""
+"""How long a page waits for its bars; those that take longer it asks for afterwards."""
+BARS_WITH_ROWS_S = 0.015
+"""The same of rows alone, which somebody waits for who chose or typed."""
 COUNT_ALL_WITHIN_S = 60.0
 """Who asks for the exact number waits for it."""
 KEEP_ALIVE_S = 15
@@ -78,7 +80,8 @@ class ListPages:
         if not is_partial(request) and clean != request.url.query:
             return RedirectResponse(_address(clean), 303)
         principal = visitor.signed_in.principal
-        counting = asyncio.ensure_future(self._counting.run(self._quick, visitor, view))
+        within_s = BARS_WITH_ROWS_S if is_partial(request) else BARS_WITHIN_S
+        counting = asyncio.ensure_future(self._counting.run(self._quick, visitor, view, within_s))
         try:
             page = await run_in_threadpool(
                 self._browse.look, principal, view.filter, view.order, PAGE, view.cursor
@@ -88,7 +91,9 @@ class ListPages:
         finally:
             counting.cancel()
         values = await self._shown(visitor, view, page, overview)
-        values["typed"] = _was_typed(request)
+        # Once the rows are painted, and nobody types on.
+        pause_ms = 250 if _was_typed(request) else 100 if is_partial(request) else 0
+        values["count_after_ms"] = pause_ms
         headers = {"HX-Replace-Url": _address(clean)} if is_partial(request) else {}
         if _was_typed(request):
             headers = {"HX-Replace-Url": _address(clean)}
@@ -167,10 +172,10 @@ class ListPages:
     def _view(self, request: Request, visitor: Visitor) -> View:
         return read_view(request.url.query, self._clock(), visitor.words)
 
-    def _quick(self, visitor: Visitor, view: View) -> Overview | None:
+    def _quick(self, visitor: Visitor, view: View, within_s: float) -> Overview | None:
         """The bars that come with the rows; None where they take too long for that."""
         with contextlib.suppress(TooSlow):
-            return self._exact(visitor, view, BARS_WITHIN_S)
+            return self._exact(visitor, view, within_s)
         return None
 
     def _exact(self, visitor: Visitor, view: View, within_s: float) -> Overview:
