@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from callreel.db import changes, directory
+from callreel.db.bulk import insert_rows
 from callreel.db.rows import (
     FILL,
     calls_of_rows,
@@ -325,7 +326,7 @@ def put_calls(conn: Connection, wanted: Sequence[NewCall], now: UnixMillis) -> l
     users = directory.ensure_users(conn, ((call.site_id, call.extension) for call in wanted))
     channels = directory.ensure_channels(conn, ((call.site_id, call.channel) for call in wanted))
     written: list[Written] = []
-    fresh: list[dict[str, object]] = []
+    fresh: list[tuple[object, ...]] = []
     moved: list[RecordingId | None] = []
     for call in wanted:
         values: dict[str, object] = {
@@ -338,7 +339,7 @@ def put_calls(conn: Connection, wanted: Sequence[NewCall], now: UnixMillis) -> l
         before = known.get(call.id)
         recording_id = call.recording_id
         if before is None:
-            fresh.append({**values, "created_at": now})
+            fresh.append((*values.values(), now))
             written.append(Written("new", recording_id))
             moved.append(recording_id)
             continue
@@ -352,8 +353,7 @@ def put_calls(conn: Connection, wanted: Sequence[NewCall], now: UnixMillis) -> l
         conn.execute(update(call_records).where(call_records.c.id == call.id).values(**values))
         written.append(Written("changed", recording_id))
         moved += [recording_id, before["recording_id"]]
-    if fresh:
-        conn.execute(insert(call_records), fresh)
+    insert_rows(conn, call_records, (*_CALL_COLUMNS, *_OF_DIRECTORY, "created_at"), fresh)
     for each in dict.fromkeys(moved):
         _begin_with_calls(conn, each)
     changes.record_calls(
@@ -369,6 +369,7 @@ def put_calls(conn: Connection, wanted: Sequence[NewCall], now: UnixMillis) -> l
 
 
 _CALL_COLUMNS = tuple(each.name for each in fields(NewCall))
+_OF_DIRECTORY = ("directory_user_id", "channel_id")
 _AT_ONCE = 500
 """Ids that one query asks for."""
 

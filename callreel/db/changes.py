@@ -12,6 +12,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, func, insert, or_, select
 
+from callreel.db.bulk import insert_rows
 from callreel.db.database import CHANGES_LOCK
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, changes
@@ -60,14 +61,8 @@ def record(
 def record_calls(conn: Connection, at: UnixMillis, calls: Sequence[tuple[str, str | None]]) -> None:
     """As ``record``, of calls with their recordings; in their order."""
     hold_order(conn)
-    if calls:
-        conn.execute(
-            insert(changes),
-            [
-                {"at": at, "kind": "call", "call_id": call_id, "recording_id": recording_id}
-                for call_id, recording_id in calls
-            ],
-        )
+    rows = [(at, "call", call_id, recording_id) for call_id, recording_id in calls]
+    insert_rows(conn, changes, ("at", "kind", "call_id", "recording_id"), rows)
 
 
 def masks_since(conn: Connection, place: int) -> tuple[set[str], int]:

@@ -242,7 +242,9 @@ def _open_sqlite(url: URL) -> Database:
     # served; waiting for the file is a lottery that a thread can lose again and again.
     return Database(
         readers=_sqlite_engine(url, 16, 48, (*pragmas, "query_only=ON")),
-        writers=_sqlite_engine(url, 1, 0, pragmas),
+        # What an import changes lies all over the indexes, more of it than fits into the 2 MB that
+        # SQLite takes by itself.
+        writers=_sqlite_engine(url, 1, 0, (*pragmas, "cache_size=-32000")),
     )
 
 

@@ -45,7 +45,7 @@ from callreel.model import (
 )
 from callreel.store.base import ObjectMissing, ObjectUnreadable
 
-BATCH_CALLS = 500
+BATCH_CALLS = 2000
 """Calls that are prepared before they are written; ``flows/writer.py`` cuts them into turns."""
 BATCH_SOUNDS = 16
 """Recordings of one batch: each has cost time already, and should be seen soon."""

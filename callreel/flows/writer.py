@@ -28,7 +28,7 @@ from callreel.model import Clock, SpanSource, UnixMillis
 TURN_S = 0.25
 """How long one transaction lasts: while it does, no signal can be stored. A database that is far
 away makes every statement slow, so that no number of calls would bound it."""
-TOGETHER_CALLS = 250
+TOGETHER_CALLS = 500
 """Calls without sound that are written at once; a turn looks at the clock after each so many."""
 ERASED = "its sound was erased from the store while it came in; the next run takes it"
 GIVE_WAY_S = 0.05

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -244,12 +244,10 @@ def _text(value: object) -> str:
 def _entry(
     origin: str, cells: _Cells, mapping: ImportMapping, root: Path | None, *, in_place: bool
 ) -> CallEntry:
+    told = {name: _told(cells, columns) for name, columns in mapping.columns.items()}
+
     def field(name: str) -> str:
-        columns = mapping.columns.get(name, ())
-        if len(columns) == 1:
-            return cells.get(columns[0], "").strip()
-        parts = (cells.get(column, "").strip() for column in columns)
-        return " ".join(part for part in parts if part)
+        return told.get(name, "")
 
     started_at = read_instant(field("started_at"), mapping.timezone, mapping.time_formats)
     direction = _direction(field("direction"), field("from"), field("to"), mapping)
@@ -277,6 +275,13 @@ def _entry(
         audio=audio,
         missing=missing,
     )
+
+
+def _told(cells: _Cells, columns: Sequence[Column]) -> str:
+    if len(columns) == 1:
+        return cells.get(columns[0], "").strip()
+    parts = (cells.get(column, "").strip() for column in columns)
+    return " ".join(part for part in parts if part)
 
 
 def _answered_at(text: str, mapping: ImportMapping) -> UnixMillis | None:

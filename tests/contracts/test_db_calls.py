@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
-from callreel.db import calls, changes, directory, search
+from callreel.db import bulk, calls, changes, directory, search
 from callreel.db.call_filter import CallFilter
 from callreel.db.database import Database
-from callreel.model import CallId, RecordingId, RecordingState, Scope, SourceFacts, UnixMillis
+from callreel.model import (
+    CallId,
+    Disposition,
+    RecordingId,
+    RecordingState,
+    Scope,
+    SourceFacts,
+    UnixMillis,
+)
 from tests.contracts.records import (
     ALL,
     FACTS,
@@ -215,3 +225,95 @@ def test_a_recording_that_nobody_knows_has_no_mask_revision(database: Database) 
         assert calls.mask_revision(conn, RecordingId("r2")) is None
         assert calls.find_recording(conn, ALL, RecordingId("r2")) is None
         assert calls.find_call(conn, ALL, CallId("c2")) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_calls_at_once_are_written_as_one_by_one(
+    database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New, changed and the same among each other, with recordings that move and without any."""
+    draw = random.Random(seed)  # noqa: S311  # a test, no secret
+    # A statement of few rows, so that there are several.
+    monkeypatch.setattr(bulk, "_MOST_VALUES", 100)
+    known = [plan_of(draw, number) for number in range(30)]
+    fresh = [*known[:3], *(plan_of(draw, number) for number in draw.sample(range(3, 60), 42))]
+    told: list[tuple[list[object], list[object]]] = []
+    for site in ("alone", "together"):
+        with database.write() as conn:
+            directory.ensure_store(conn, "1", "file:store", read_only=False)
+            directory.ensure_voicelocation(conn, "1", "1")
+            directory.ensure_datasource(conn, site)
+            for recording in RECORDINGS:
+                write_recording(conn, new_recording(f"{site}{recording}", site))
+            for call in known:
+                calls.put_call(conn, new_call(call, site), NOW)
+        with database.write() as conn:
+            wanted = [new_call(call, site) for call in fresh]
+            if site == "alone":
+                outcomes = [calls.put_call(conn, call, NOW) for call in wanted]
+            else:
+                outcomes = [each.outcome for each in calls.put_calls(conn, wanted, NOW)]
+        told.append((list(outcomes), stored(database, site)))
+    assert told[0] == told[1]
+    assert set(told[0][0]) == {"new", "changed", "same"}
+
+
+RECORDINGS = ("r1", "r2")
+
+
+def plan_of(draw: random.Random, number: int) -> CallPlan:
+    """One of few calls that can have a number."""
+    return CallPlan(
+        str(number),
+        recording=draw.choice([None, None, *RECORDINGS]),
+        at_s=draw.choice([0.0, 7.0]),
+        extension=draw.choice([None, "", "2104", "2105"]),
+        channel=draw.choice([None, "Trunk 1"]),
+    )
+
+
+def new_call(plan: CallPlan, site: str) -> calls.NewCall:
+    """It, at a site."""
+    recording = f"{site}{plan.recording}" if plan.recording else None
+    return calls.NewCall(
+        id=CallId(site + plan.id),
+        site_id=site,
+        datasource=site,
+        voicelocation="1" if recording else None,
+        voicefilename=recording,
+        recording_id=RecordingId(recording) if recording else None,
+        started_at=at(plan.at_s),
+        duration_s=plan.duration_s,
+        direction=plan.direction,
+        from_number=plan.from_number,
+        to_number=plan.to_number,
+        extension=plan.extension,
+        channel=plan.channel,
+        disposition=Disposition.ANSWERED,
+        linked_id=None,
+    )
+
+
+def stored(database: Database, site: str) -> list[object]:
+    """All that is known of a site: calls, recordings, directory, feed; without its name."""
+    of_calls = (
+        "SELECT id, recording_id, voicefilename, started_at, extension, direction, created_at,"
+        " directory_user_id IS NULL, channel_id IS NULL FROM call_records"
+        " WHERE site_id = :site ORDER BY id"
+    )
+    of_recordings = (
+        "SELECT id, started_at, starts_late_s FROM recordings WHERE datasource = :site ORDER BY id"
+    )
+    of_people = "SELECT extension, name FROM directory_users WHERE site_id = :site ORDER BY 1"
+    of_lines = "SELECT name FROM channels WHERE site_id = :site"
+    of_feed = (
+        "SELECT kind, call_id, recording_id FROM changes"
+        " WHERE call_id LIKE :site || '%' ORDER BY seq"
+    )
+    found: list[object] = []
+    with database.read() as conn:
+        for query in (of_calls, of_recordings, of_people, of_lines, of_feed):
+            rows = conn.execute(text(query), {"site": site}).all()
+            found.append([tuple(str(value).replace(site, "") for value in row) for row in rows])
+    assert all(found)
+    return found
