@@ -15,10 +15,11 @@ from callreel.access.identity import Verifier
 from callreel.access.keys import KeyRing, load_key_file
 from callreel.audio.prober import Prober
 from callreel.audio.rendered import RenderCache, erase_renders
-from callreel.db import directory, users
+from callreel.db import audit, directory, users
+from callreel.db.audit import AuditEntry
 from callreel.db.database import Database, open_database
 from callreel.db.finding import Finder
-from callreel.errors import ConfigurationError, Unavailable
+from callreel.errors import ConfigurationError, Unauthenticated, Unavailable
 from callreel.flows.browse import Browse
 from callreel.flows.burn import Burner
 from callreel.flows.call_export import CallExport
@@ -135,6 +136,23 @@ class DatabaseUsers:
         """Keep a stronger hash of the same password."""
         with self._db.write() as conn:
             users.rehash(conn, user.id, user.password_hash, password_hash)
+
+    def refused(self, user: WebUser | None, address: str | None) -> None:
+        """Write a row of the audit log; the throttle bounds how many.
+
+        A name that nobody has is not written down: it may be a password in the wrong field.
+        """
+        entry = AuditEntry(
+            at=system_clock(),
+            actor=user.username if user is not None else "",
+            action="login.refuse",
+            object_id=user.id if user is not None else "",
+            decision=Unauthenticated.code,
+            detail={},
+            address=address,
+        )
+        with self._db.write() as conn:
+            audit.append(conn, entry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,9 @@ class FakeUsers:
     def rehashed(self, user: WebUser, password_hash: str) -> None:
         """Hashes of tests are as strong as any."""
 
+    def refused(self, user: WebUser | None, address: str | None) -> None:
+        """Nobody reads what these users got wrong."""
+
 
 class FakeSessions:
     """Nobody is signed in."""

@@ -54,6 +54,9 @@ class UserRecords(Protocol):
     def rehashed(self, user: WebUser, password_hash: str) -> None:
         """Keep a stronger hash of the same password."""
 
+    def refused(self, user: WebUser | None, address: str | None) -> None:
+        """Write down that somebody gave wrong credentials; for no user that there is: None."""
+
 
 def hash_password(password: str) -> str:
     """An Argon2id hash, 20 ms.
@@ -134,6 +137,7 @@ class Verifier:
         matches = self._matches(stored, password[:MAX_PASSWORD_CHARS])
         if user is None or not matches or user.disabled:
             self._failures.add(username, address)
+            self._records.refused(user, address)
             raise Unauthenticated(to_translate("The user name or the password is wrong."))
         if _HASHER.check_needs_rehash(user.password_hash):
             self._records.rehashed(user, _HASHER.hash(password))
@@ -165,6 +169,7 @@ class Verifier:
             user = self._records.by_api_key(hash_api_key(secret))
         if user is None or user.disabled:
             self._failures.add("", address)
+            self._records.refused(user, address)
             raise Unauthenticated(to_translate("The API key is not known or was revoked."))
         return principal_of(user, "api_key")
 

@@ -19,6 +19,7 @@ from callreel.errors import (
     Conflict,
     Forbidden,
     NotFound,
+    TooManyRequests,
     Unauthenticated,
 )
 from callreel.flows.people import People, Person, Rights
@@ -306,12 +307,13 @@ def test_ones_own_password_needs_the_old_one(staff: Staff) -> None:
     for wrong in ("short", OLD):
         with pytest.raises(BadRequest, match="password"):
             staff.people.change_own_password(ann, OLD, wrong)
-    assert staff.told() == []
+    assert [row.action for row in staff.told()] == ["login.refuse"]
     staff.people.change_own_password(ann, OLD, NEW)
     staff.verifier.basic("ann", NEW, None)
     with pytest.raises(Unauthenticated):
         staff.verifier.basic("ann", OLD, None)
-    (row,) = staff.told()
+    _, row, again = staff.told()
+    assert again.action == "login.refuse"
     assert (row.actor, row.action) == ("ann", "user.passwd")
     assert row.detail["after"] == {"username": "ann", "password_version": 2, "own": True}
 
@@ -348,3 +350,32 @@ def test_the_list_comes_in_pages_and_by_the_beginning_of_a_name(staff: Staff) ->
     for limit in (0, 501):
         with pytest.raises(BadRequest, match="limit"):
             staff.people.page(COMMAND, limit=limit)
+
+
+def test_wrong_credentials_are_in_the_audit_log(staff: Staff) -> None:
+    """Who was meant and where from; never what was typed, which may be a password."""
+    bob = staff.user("Bob", reach=sites("s1"))
+    before = len(staff.told())
+    for name in ("bOB", "my password by mistake"):
+        with pytest.raises(Unauthenticated):
+            staff.verifier.basic(name, "not the password", "192.0.2.7")
+    with pytest.raises(Unauthenticated):
+        staff.verifier.api_key("crk_nobody", "192.0.2.8")
+    rows = staff.told()[before:]
+    assert [(row.action, row.decision) for row in rows] == [("login.refuse", "unauthenticated")] * 3
+    assert [(row.actor, row.object_id, row.address) for row in rows] == [
+        ("Bob", bob.web_user_id, "192.0.2.7"),
+        ("", "", "192.0.2.7"),
+        ("", "", "192.0.2.8"),
+    ]
+    assert "password by" not in str(rows)
+
+
+def test_the_throttle_bounds_the_audit_log(staff: Staff) -> None:
+    """Whoever must wait fills no disk."""
+    staff.user("Bob", reach=sites("s1"))
+    before = len(staff.told())
+    for _ in range(30):
+        with pytest.raises((Unauthenticated, TooManyRequests)):
+            staff.verifier.basic("Bob", "not the password", "192.0.2.7")
+    assert 15 < len(staff.told()) - before < 25

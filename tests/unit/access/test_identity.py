@@ -57,6 +57,9 @@ class Records:
         """Keep the new hash."""
         self.user = replace(user, password_hash=password_hash)
 
+    def refused(self, user: WebUser | None, address: str | None) -> None:
+        """Tests of the people look at what is written down."""
+
 
 def test_the_right_password_gives_the_principal_with_its_reach() -> None:
     """Role and reach come from the stored user."""
