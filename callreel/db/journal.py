@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from callreel.db import audit
 from callreel.db.database import Database
-from callreel.errors import CallreelError
+from callreel.errors import BadRequest, Conflict
 
 _MOST_TOGETHER = 500
 _GATHER_S = 0.003
@@ -86,14 +86,16 @@ class Journal:
         try:
             with self._db.write() as conn:
                 audit.append_all(conn, [each.entry for each in together])
-        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
-            if len(together) == 1 or not isinstance(error, CallreelError):
-                for each in together:
-                    each.future.set_exception(error)
+        except (BadRequest, Conflict) as error:
+            if len(together) == 1:
+                together[0].future.set_exception(error)
                 return
             # One row that no database holds must not take the others with it.
             for each in together:
                 self._write([each])
+        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
+            for each in together:
+                each.future.set_exception(error)
         else:
             for each in together:
                 if isinstance(each.value, Exception):

@@ -111,6 +111,21 @@ def test_a_log_that_is_away_is_told_to_everybody_and_comes_back(tmp_path: Path) 
     database.close()
 
 
+def test_those_who_wait_for_a_log_that_is_away_are_told_together(tmp_path: Path) -> None:
+    """Each by itself would wait for the lock again, one after the other."""
+    database = open_database(f"sqlite:///{tmp_path / 'calls.db'}")
+    counted = Counted(database)
+    journal = Journal(counted)
+    counted.gate.clear()
+    told = [journal.later(ENTRY, 0)]
+    wait_until(lambda: counted.transactions == 1)
+    told += [journal.later(ENTRY, 0) for _ in range(50)]
+    counted.gate.set()
+    assert {type(each.exception(20)) for each in told} == {Unavailable}
+    assert counted.transactions == 2
+    database.close()
+
+
 def test_a_look_up_sees_what_was_committed_last(database: Database) -> None:
     """At once, from every thread; nothing where there is nothing."""
     look = database.prepared(calls.MASK_REVISION)
