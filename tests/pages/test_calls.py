@@ -69,6 +69,28 @@ def test_a_number_that_would_take_too_long_is_about_right(
     expect(counts).not_to_contain_text("Roughly")
 
 
+@pytest.mark.parametrize("width", [1920, 1440, 1280, 1024, 768, 320])
+def test_more_filters_open_within_the_window_and_cover_no_row_unasked(
+    window: OpenWindow, width: int
+) -> None:
+    """Wherever the button wraps to; that one of them is set is seen from the button."""
+    page = window()
+    page.set_viewport_size({"width": width, "height": 880})
+    page.goto("/calls?mask=yes")
+    sheet, button = page.locator(".more > .sheet"), page.locator(".more > summary")
+    expect(sheet).to_be_hidden()
+    is_marked = "element => getComputedStyle(element, '::after').content.includes('\u2022')"
+    assert button.evaluate(is_marked)
+    page.locator("[data-play]").first.click(trial=True)
+    button.click()
+    box = sheet.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    page.goto("/calls")
+    assert not button.evaluate(is_marked)
+
+
 def test_typing_filters_and_the_address_follows(window: OpenWindow) -> None:
     """The field keeps its focus; Back leaves the page rather than undo letter by letter."""
     page = window()
@@ -219,6 +241,7 @@ def test_the_later_of_two_periods_holds(window: OpenWindow) -> None:
     page.goto("/calls?from=2026-11-01&to=2026-11-02")
     page.locator("#since").select_option("30d")
     page.wait_for_url("**/calls?since=30d")
+    page.locator(".more > summary").click()
     page.get_by_label("From", exact=True).fill("2026-11-01")
     page.get_by_label("From", exact=True).press("Tab")
     page.wait_for_url("**/calls?from=2026-11-01&zone=UTC")
