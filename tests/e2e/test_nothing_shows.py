@@ -63,7 +63,7 @@ from tests.audio.test_codec_memory import twins as packet_twins
 from tests.counts import FULL, Shown
 from tests.flows.house import ALL, START, House, open_house
 
-PAIRS = 500 if FULL else 20
+PAIRS = 500 if FULL else 12
 LOSSY_SHARE = 0.3
 """Of pairs that are stored as MP3, Opus, GSM and the like."""
 RATE_HZ = 8000
