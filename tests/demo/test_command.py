@@ -116,6 +116,9 @@ def test_the_listing_can_be_read_by_its_owner_alone(demo_copy: Path) -> None:
             assert holding == ["demo.json"]
 
 
+PARTIES = {"left": 0, "right": 1}
+
+
 def test_the_printed_line_saves_a_masked_recording_that_can_be_played(
     demo_copy: Path, tmp_path: Path
 ) -> None:
@@ -138,7 +141,7 @@ def test_the_printed_line_saves_a_masked_recording_that_can_be_played(
             round((span["start_s"] + 0.3) * rate_hz), round((span["end_s"] - 0.3) * rate_hz)
         )
         named = span["channel"]
-        for column in columns if named is None or len(columns) == 1 else [named]:
+        for column in columns if named is None or len(columns) == 1 else [PARTIES[named]]:
             assert tone_share(sound[middle, column], rate_hz) > 0.95
     heard = np.ones(len(sound), dtype=bool)
     for span in call["masked_spans"]:
