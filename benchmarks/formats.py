@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from callreel.audio.formats import FORMATS
-from callreel.audio.pipeline import open_output, open_peaks
+from callreel.audio.pipeline import Identity, open_output, open_peaks
 from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
@@ -112,7 +112,7 @@ def converted(path: Path, facts: SourceFacts, name: str, folder: Path) -> Iterat
                 SPANS,
                 AudioSpec(name),
                 cache=cache,
-                identity=f"bench/{name}",
+                identity=Identity("bench/1", 0, name),
             )
             for part in output.parts(0, output.size):
                 yield len(part.data), part.seconds > 0
@@ -134,7 +134,7 @@ def drawn(path: Path, facts: SourceFacts, folder: Path) -> Iterator[Step]:
                 SPANS,
                 fill=DEFAULT_FILL,
                 cache=cache,
-                identity="bench/peaks",
+                identity=Identity("bench/1", 0, "peaks"),
             )
             for part in peaks.parts(0, peaks.size):
                 yield len(part.data), True

@@ -313,8 +313,8 @@ def open_serving(settings: Settings) -> Serving:
         limit_bytes=settings.cache.limit_mib << 20,
         wait_s=settings.cache.wait_s,
     )
-    tidy = Tidy(base.db, cache, system_clock, ongoing_ms=settings.server.ongoing_ms)
     sound = Sound(base.keys, base.stores, cache, system_clock)
+    tidy = Tidy(base.db, cache, sound, system_clock, ongoing_ms=settings.server.ongoing_ms)
     verifier = Verifier(DatabaseUsers(base.db))
     office = open_office(base)
     most = settings.server.max_streams

@@ -113,10 +113,10 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """The cache of masked renders (FLAC, AAC, WebM)."""
+    """The cache of masked sound: renders of FLAC, AAC and WebM, segments of MP3 and Opus."""
 
     limit_mib: int = 1024
-    """The oldest renders are removed above so many MiB."""
+    """What was used longest ago is removed above so many MiB."""
     wait_s: float = 30.0
     """How long a request waits for a render. Source: contract.md 3.3."""
 

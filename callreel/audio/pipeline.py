@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from callreel.audio.blocks import SafeExtents
 from callreel.audio.encoders import ffmpeg, flac, lame, libopus, mp3, opus, wav
+from callreel.audio.encoders.mp3 import Mp3Segments
+from callreel.audio.encoders.opus import OpusSegments
 from callreel.audio.formats import FORMATS, require_available
 from callreel.audio.masked import MaskedSound, SafeSound, output_channels
 from callreel.audio.obfuscate import clear_extents
@@ -18,9 +21,10 @@ from callreel.audio.peaks import PEAKS, write_peaks
 from callreel.audio.peaks import REVISION as PEAKS_REVISION
 from callreel.audio.rendered import RenderCache, Tick
 from callreel.audio.resample import VERSION as SOXR_VERSION
-from callreel.audio.resample import at_rate, next_rate, resampled_frames
+from callreel.audio.resample import at_rate, made_from, next_rate, resampled_frames
+from callreel.audio.shared import KeptSegments, Name, Origin
 from callreel.audio.sources import Source, StoredSource
-from callreel.audio.virtual import SegmentedFile, Segments, VirtualFile
+from callreel.audio.virtual import SegmentedFile, VirtualFile
 from callreel.errors import Unplayable
 from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
 from callreel.spans import Mask, mask_of
@@ -36,6 +40,22 @@ _RATES = {
 _WRITERS = {"flac": flac.write_flac, "m4a": ffmpeg.write_m4a, "webm": ffmpeg.write_webm}
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Names everything that the bytes of an output depend on."""
+
+    source: str
+    """The recording's id, a slash, and the version of its bytes."""
+    mask_revision: int
+    output: str
+    """Format, channels, fill, and what encodes it."""
+
+    @property
+    def whole(self) -> str:
+        """All of it."""
+        return f"{self.source}-{self.mask_revision}-{self.output}"
+
+
 def open_output(
     open_source: Callable[[], Source],
     facts: SourceFacts,
@@ -44,7 +64,7 @@ def open_output(
     *,
     fill: Fill = DEFAULT_FILL,
     cache: RenderCache,
-    identity: str,
+    identity: Identity,
 ) -> VirtualFile:
     """Open one output of one recording.
 
@@ -55,9 +75,8 @@ def open_output(
         spans: As stored; made effective here.
         spec: Format and channels.
         fill: What is written over what is masked.
-        cache: For the formats that are rendered whole.
-        identity: Names everything that the bytes depend on; begins with the recording's id and a
-            slash.
+        cache: For the formats that are rendered whole, and for segments that cost an encoder.
+        identity: Names everything that the bytes depend on.
 
     Raises:
         FormatNeedsExtra: The format's library is not installed.
@@ -72,8 +91,12 @@ def open_output(
         source = open_source()
         try:
             sound = _sound(source, facts, mask, spec, fill)
-            clear = _clear(source, facts, mask, spec)
-            return SegmentedFile(_segments(sound, spec.format, identity, clear), source.close)
+            if spec.format in wav.NAMES:
+                clear = _clear(source, facts, mask, spec)
+                return SegmentedFile(wav.WavSegments(spec.format, sound, clear), source.close)
+            return _kept(
+                _encoded(sound, spec.format, identity), source, mask, spec, identity, cache
+            )
         except BaseException:
             source.close()
             raise
@@ -88,7 +111,7 @@ def open_output(
         finally:
             source.close()
 
-    return cache.get(identity, render)
+    return cache.get(identity.whole, render)
 
 
 def open_peaks(
@@ -98,7 +121,7 @@ def open_peaks(
     *,
     fill: Fill,
     cache: RenderCache,
-    identity: str,
+    identity: Identity,
 ) -> VirtualFile:
     """Open the peaks of one recording for ``peaks.read_points``, rendered now if they are not kept.
 
@@ -116,7 +139,7 @@ def open_peaks(
         finally:
             source.close()
 
-    return cache.get(identity, render)
+    return cache.get(identity.whole, render)
 
 
 def output_size(facts: SourceFacts, spec: AudioSpec) -> int:
@@ -182,10 +205,40 @@ def _clear(source: Source, facts: SourceFacts, mask: Mask, spec: AudioSpec) -> S
     return clear_extents(mask, source.stored)
 
 
-def _segments(sound: SafeSound, name: str, identity: str, clear: SafeExtents | None) -> Segments:
+def _encoded(sound: SafeSound, name: str, identity: Identity) -> Mp3Segments | OpusSegments:
     if name == "mp3":
-        return mp3.Mp3Segments(sound)
-    if name == "opus":
-        serial = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4], "little")
-        return opus.OpusSegments(sound, serial)
-    return wav.WavSegments(name, sound, clear)
+        return Mp3Segments(sound)
+    serial = int.from_bytes(hashlib.sha256(identity.whole.encode()).digest()[:4], "little")
+    return OpusSegments(sound, serial)
+
+
+def _kept(  # what decides the bytes
+    segments: Mp3Segments | OpusSegments,
+    source: Source,
+    mask: Mask,
+    spec: AudioSpec,
+    identity: Identity,
+    cache: RenderCache,
+) -> SegmentedFile:
+    """A file of segments that are encoded once for all who read them, and kept."""
+    rate_hz = source.facts.rate_hz
+    # A decoder with a memory is not given what is masked, so that its sound elsewhere may depend
+    # on every mask. A page of Opus bears the serial number of the whole.
+    is_local = isinstance(segments, Mp3Segments) and isinstance(source, StoredSource)
+
+    def name_of(index: int) -> Name:
+        if not (is_local and isinstance(segments, Mp3Segments)):
+            return Name(f"{identity.whole}-{index}", None)
+        encoded = segments.made_from(index)
+        frames = made_from(encoded, rate_hz, _rate(rate_hz, spec.format))
+        origin = Origin.of(identity.source, mask, frames, spec.channels)
+        return Name(f"{identity.source}/{identity.output}-{index}-{origin.masked}", origin)
+
+    kept = KeptSegments(segments, cache.segments, name_of)
+
+    def close() -> None:
+        # Others may be reading what was begun here.
+        kept.leave()
+        source.close()
+
+    return SegmentedFile(kept, close)

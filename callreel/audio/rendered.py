@@ -1,7 +1,7 @@
-"""Outputs whose size nothing tells before they are made: rendered once, whole, into private files.
+"""What was made once is kept: outputs whose size nothing tells beforehand, and segments of others.
 
-The files hold masked sound only. They are found by an identity that names content, mask revision,
-format and encoder, so that none is ever out of date, and the ones used longest ago are dropped.
+The files hold masked sound only. They are found by an identity that names content, mask, format and
+encoder, so that none is ever out of date, and the ones used longest ago are dropped.
 Source: contract.md 3.3.
 """
 
@@ -16,11 +16,14 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
 from callreel.audio.blocks import SafeBytes
 from callreel.audio.footer import Footer, append_footer, read_footer
+from callreel.audio.shared import Name, Origin, SharedSegments
 from callreel.audio.virtual import Part
 from callreel.errors import RenderGoesOn, Unavailable
 from callreel.wording import to_translate
@@ -54,7 +57,11 @@ class RenderCache:
         self._wait_s = wait_s
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
-        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._total = 0
+        self.rounds = 0
+        """As ``Shelf.rounds``."""
+        self.segments = SharedSegments(self)
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="render")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,7 +74,7 @@ class RenderCache:
                 facts = path.stat()
                 found.append((facts.st_mtime_ns, path.name, facts.st_size))
         for _, name, size in sorted(found):
-            self._sizes[name] = size
+            self._enter(name, _Entry(size))
 
     def size_if_ready(self, identity: str) -> int | None:
         """Bytes of a finished render; None where there is none. Starts nothing."""
@@ -108,20 +115,58 @@ class RenderCache:
             if time.monotonic() > deadline:
                 raise RenderGoesOn(_LATER, retry_after_s=_RETRY_S)
 
-    def forget(self, recording_id: str) -> None:
-        """Drop everything of a recording, and what is being rendered of it now."""
+    def kept(self, name: Name) -> list[Part] | None:
+        """As ``Shelf.kept``."""
+        try:
+            with self._lock:
+                file = self._open(_name(name.identity))
+            with file:
+                return list(file.parts(0, file.size))
+        except (OSError, Unavailable):
+            # It is made again.
+            return None
+
+    def keep(self, name: Name, parts: list[Part], rounds: int) -> None:
+        """As ``Shelf.keep``."""
+        path = self._part()
+        try:
+            _create(path)
+            path.write_bytes(b"".join(part.data for part in parts))
+            append_footer(path, list(accumulate(len(part.data) for part in parts)))
+            with self._lock:
+                if rounds == self.rounds and not self._closing.is_set():
+                    self._keep(path, _name(name.identity), name.origin)
+        except OSError:
+            # Nobody asked for it to be kept: whoever wants it makes it again.
+            return
+        finally:
+            path.unlink(missing_ok=True)
+
+    def forget(
+        self, recording_id: str, is_true: Callable[[Origin], bool] = lambda _: False
+    ) -> None:
+        """Drop what was made of a recording, and what is being rendered of it now.
+
+        Args:
+            recording_id: Its id.
+            is_true: Of which segments the bytes would be the same again; they stay.
+        """
         prefix = _prefix(recording_id)
         with self._lock:
+            self.rounds += 1
             for name, job in self._jobs.items():
                 if name.startswith(prefix):
                     job.stop.set()
-            for name in [name for name in self._sizes if name.startswith(prefix)]:
-                self._drop(name)
+            for name, entry in list(self._entries.items()):
+                stays = entry.origin is not None and is_true(entry.origin)
+                if name.startswith(prefix) and not stays:
+                    self._drop(name)
 
     def clear(self) -> None:
-        """Drop every finished render."""
+        """Drop everything that is finished."""
         with self._lock:
-            for name in list(self._sizes):
+            self.rounds += 1
+            for name in list(self._entries):
                 self._drop(name)
 
     def close(self) -> None:
@@ -136,8 +181,8 @@ class RenderCache:
     def _open(self, name: str) -> RenderedFile:
         path = self._folder / name
         file = RenderedFile(path)
-        if name in self._sizes:
-            self._sizes.move_to_end(name)
+        if name in self._entries:
+            self._entries.move_to_end(name)
             os.utime(path)
         return file
 
@@ -150,7 +195,7 @@ class RenderCache:
         return job
 
     def _work(self, name: str, render: Render, job: _Job) -> None:
-        part = self._folder / f"{secrets.token_hex(12)}.part"
+        part = self._part()
 
         def tick() -> None:
             if job.stop.is_set():
@@ -158,7 +203,7 @@ class RenderCache:
 
         try:
             tick()
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            _create(part)
             marks = render(part, tick)
             append_footer(part, marks)
             with self._lock:
@@ -175,18 +220,39 @@ class RenderCache:
             with self._lock:
                 del self._jobs[name]
 
-    def _keep(self, part: Path, name: str) -> None:
+    def _part(self) -> Path:
+        return self._folder / f"{secrets.token_hex(12)}.part"
+
+    def _keep(self, part: Path, name: str, origin: Origin | None = None) -> None:
         size = part.stat().st_size
         part.replace(self._folder / name)
-        self._sizes[name] = size
-        self._sizes.move_to_end(name)
-        while sum(self._sizes.values()) > self._limit_bytes and len(self._sizes) > 1:
-            self._drop(next(iter(self._sizes)))
+        self._leave(name)
+        self._enter(name, _Entry(size, origin))
+        while self._total > self._limit_bytes and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, name: str) -> None:
         # Who has it open reads on: the name goes, the file stays until it is closed.
         (self._folder / name).unlink(missing_ok=True)
-        del self._sizes[name]
+        self._leave(name)
+
+    def _enter(self, name: str, entry: _Entry) -> None:
+        self._entries[name] = entry
+        self._total += entry.size
+
+    def _leave(self, name: str) -> None:
+        left = self._entries.pop(name, None)
+        self._total -= 0 if left is None else left.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is finished and kept."""
+
+    size: int
+    """Bytes on the disk."""
+    origin: Origin | None = None
+    """Of a segment, where it is known."""
 
 
 class _Job:
@@ -198,6 +264,11 @@ class _Job:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
+
+
+def _create(path: Path) -> None:
+    """An empty file that nobody else may read."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def erase_renders(folder: Path, recording_id: str) -> None:

@@ -16,6 +16,7 @@ import soxr
 from callreel.audio.blocks import SafeBlock, Samples
 from callreel.audio.masked import SafeSound
 from callreel.audio.obfuscate import derive, join
+from callreel.spans import Interval
 
 VERSION = f"soxr {soxr.__version__}"
 _MARGIN_S = 0.1
@@ -44,6 +45,34 @@ def at_rate(sound: SafeSound, rate_hz: int) -> SafeSound:
     return sound if sound.rate_hz == rate_hz else Resampled(sound, rate_hz)
 
 
+def made_from(frames: Interval, from_hz: int, to_hz: int) -> Interval:
+    """Which frames of a sound decide what some frames are at another rate.
+
+    Args:
+        frames: At the other rate; may begin before the first.
+        from_hz: Of the sound.
+        to_hz: The other rate.
+    """
+    if from_hz == to_hz:
+        return frames
+    margin, _ = _margins(from_hz, to_hz)
+    first, last = _seconds(frames, to_hz)
+    return first * from_hz - margin, last * from_hz + margin
+
+
+def _margins(from_hz: int, to_hz: int) -> tuple[int, int]:
+    """What is read on both sides of a second, in frames of both rates: a whole number of each."""
+    common = math.gcd(from_hz, to_hz)
+    times = math.ceil(_MARGIN_S * common)
+    return from_hz // common * times, to_hz // common * times
+
+
+def _seconds(frames: Interval, rate_hz: int) -> tuple[int, int]:
+    """The seconds of the grid that frames lie in."""
+    first = frames[0] // rate_hz
+    return first, max(first + 1, -(-frames[1] // rate_hz))
+
+
 class Resampled:
     """Masked sound at another rate."""
 
@@ -52,19 +81,14 @@ class Resampled:
         self.rate_hz = rate_hz
         self.channels = sound.channels
         self.frames = resampled_frames(sound.frames, sound.rate_hz, rate_hz)
-        common = math.gcd(sound.rate_hz, rate_hz)
-        # A margin is a whole number of frames at both rates.
-        times = math.ceil(_MARGIN_S * common)
-        self._margin_in = sound.rate_hz // common * times
-        self._margin_out = rate_hz // common * times
+        self._margin_in, self._margin_out = _margins(sound.rate_hz, rate_hz)
         self._seconds: OrderedDict[int, SafeBlock] = OrderedDict()
 
     def read(self, start: int, count: int) -> SafeBlock:
         """As ``SafeSound.read``."""
         end = start + count
-        first = start // self.rate_hz
-        last = max(first + 1, -(-end // self.rate_hz))
-        return join([self._cut(second, start, end) for second in range(first, last)])
+        seconds = range(*_seconds((start, end), self.rate_hz))
+        return join([self._cut(second, start, end) for second in seconds])
 
     def _cut(self, second: int, start: int, end: int) -> SafeBlock:
         begin = second * self.rate_hz

@@ -17,11 +17,17 @@ from callreel.audio.fill import identity
 from callreel.audio.formats import FORMATS
 from callreel.audio.masked import MaskedSound, SafeSound
 from callreel.audio.peaks import PEAKS
-from callreel.audio.pipeline import encoder_version, open_output, open_peaks, output_size
+from callreel.audio.pipeline import (
+    Identity,
+    encoder_version,
+    open_output,
+    open_peaks,
+    output_size,
+)
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import Source, StoredSource, open_source
 from callreel.audio.virtual import VirtualFile
-from callreel.errors import NotReady, RecordingDeleted, Unavailable, Unplayable
+from callreel.errors import CallreelError, NotReady, RecordingDeleted, Unavailable, Unplayable
 from callreel.model import (
     AudioSpec,
     Clock,
@@ -273,16 +279,30 @@ class Sound:
         """The same of a recording that is servable."""
         if FORMATS[spec.format].size_known:
             return output_size(facts, spec)
-        return self._cache.size_if_ready(self._identity(recording, spec))
+        return self._cache.size_if_ready(self._identity(recording, spec).whole)
 
-    def _identity(self, recording: Recording, spec: AudioSpec) -> str:
-        """The cache's key: the recording first, so that its renders can be forgotten together."""
+    def forget_outdated(self, recording: Recording) -> None:
+        """Drop what was made of a recording under another mask, or of other bytes than it has."""
+        try:
+            mask = mask_of(recording.spans, self.require_servable(recording))
+        except CallreelError:
+            self._cache.forget(recording.id)
+            return
+        source = _source_of(recording)
+        self._cache.forget(recording.id, lambda origin: origin.is_true_of(source, mask))
+
+    def _identity(self, recording: Recording, spec: AudioSpec) -> Identity:
         made_by = f"{encoder_version(spec.format)} {identity(recording.fill)}"
         version = hashlib.sha256(made_by.encode()).hexdigest()[:12]
-        return (
-            f"{recording.id}/{recording.content_version}-{recording.mask_revision}-"
-            f"{spec.format}-{spec.channels.value}-{version}"
+        return Identity(
+            source=_source_of(recording),
+            mask_revision=recording.mask_revision,
+            output=f"{spec.format}-{spec.channels.value}-{version}",
         )
+
+
+def _source_of(recording: Recording) -> str:
+    return f"{recording.id}/{recording.content_version}"
 
 
 def _store_away(error: ObjectUnreadable) -> Unavailable:

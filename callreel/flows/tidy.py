@@ -6,10 +6,12 @@ Nothing depends on it for safety: the key of a render names its mask revision, a
 from __future__ import annotations
 
 from callreel.audio.rendered import RenderCache
-from callreel.db import changes, idempotency, leases, ongoing, sessions, tickets, tokens
+from callreel.db import calls, changes, idempotency, leases, ongoing, sessions, tickets, tokens
 from callreel.db.database import Database
-from callreel.model import Clock, UnixMillis
+from callreel.flows.sound import Sound
+from callreel.model import Clock, RecordingId, Scope, UnixMillis
 
+_EVERYTHING = Scope(everything=True)
 GRACE_MS = 3_600_000
 """How long a used token is remembered after its expiry; far more than clocks differ."""
 REPEATS_MS = 8 * 86_400_000
@@ -26,6 +28,7 @@ class Tidy:
     Args:
         db: What it tidies.
         cache: Of masked renders.
+        sound: Knows what of it is out of date.
         clock: What time it is.
         ongoing_ms: How long a call in progress is kept without any news of it.
 
@@ -37,12 +40,14 @@ class Tidy:
         self,
         db: Database,
         cache: RenderCache,
+        sound: Sound,
         clock: Clock,
         *,
         ongoing_ms: int = ongoing.AGE_MS,
     ) -> None:
         self._db = db
         self._cache = cache
+        self._sound = sound
         self._clock = clock
         self._ongoing_ms = ongoing_ms
         with db.read() as conn:
@@ -56,9 +61,16 @@ class Tidy:
             Unavailable: The database is away; the next round does it.
         """
         with self._db.read() as conn:
-            changed, self._place = changes.masks_since(conn, self._place)
-        for recording_id in changed:
-            self._cache.forget(recording_id)
+            changed, place = changes.masks_since(conn, self._place)
+            found = {
+                each: calls.find_recording(conn, _EVERYTHING, RecordingId(each)) for each in changed
+            }
+        for recording_id, recording in found.items():
+            if recording is None:
+                self._cache.forget(recording_id)
+            else:
+                self._sound.forget_outdated(recording)
+        self._place = place
         with self._db.write() as conn:
             tokens.forget_expired(conn, UnixMillis(self._clock() - GRACE_MS))
             idempotency.forget_before(conn, UnixMillis(self._clock() - REPEATS_MS))

@@ -16,7 +16,7 @@ import soxr
 import callreel
 from callreel.audio.encoders.ogg import ogg_crc
 from callreel.audio.masked import MaskedSound
-from callreel.audio.pipeline import open_output
+from callreel.audio.pipeline import Identity, open_output
 from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
@@ -89,7 +89,7 @@ class Stored:
             spans,
             AudioSpec(name),
             cache=cache,
-            identity=f"recording/{key}-{name}",
+            identity=Identity(f"recording/{key}", 0, name),
         )
         try:
             return b"".join(part.data for part in file.parts(0, file.size))

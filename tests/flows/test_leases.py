@@ -228,7 +228,7 @@ def test_a_link_is_too_old_after_a_minute(linked: Linked) -> None:
     for _ in range(2):
         with pytest.raises(TicketExpired):
             linked.begin(late)
-    tidy = Tidy(linked.house.db, linked.house.cache, lambda: linked.house.now)
+    tidy = Tidy(linked.house.db, linked.house.cache, linked.house.sound, lambda: linked.house.now)
     linked.later(TICKETS_MS)
     tidy.once()
     with pytest.raises(TicketExpired):
@@ -480,7 +480,7 @@ def test_what_is_over_is_forgotten(linked_on_each: Linked) -> None:
     linked.lease()
     linked.later(leases.IDLE_MS - 1)
     secret = linked.lease()
-    tidy = Tidy(linked.house.db, linked.house.cache, lambda: linked.house.now)
+    tidy = Tidy(linked.house.db, linked.house.cache, linked.house.sound, lambda: linked.house.now)
     linked.later(1)
     with linked.house.db.read() as conn:
         assert [each.lease.label for each in leases.open_ones(conn, linked.house.now)] == [

@@ -373,7 +373,7 @@ def test_renders_of_an_older_mask_are_erased(house: House, tmp_path: Path) -> No
         return len([path for path in (tmp_path / "cache").iterdir() if path.is_file()])
 
     house.hear(house.ask(crm, recording, flac))
-    tidy = Tidy(house.db, house.cache, lambda: house.now)
+    tidy = Tidy(house.db, house.cache, house.sound, lambda: house.now)
     assert kept() == 0
     for each in (recording, other):
         house.hear(house.ask(crm, each, flac))
@@ -388,7 +388,7 @@ def test_renders_of_an_older_mask_are_erased(house: House, tmp_path: Path) -> No
 def test_used_tokens_are_forgotten_long_after_they_are_over(house: House) -> None:
     """Not before: a token is refused as used for as long as it could be accepted at all."""
     recording = house.take("a", extension="2104", start_s=0)
-    tidy = Tidy(house.db, house.cache, lambda: house.now)
+    tidy = Tidy(house.db, house.cache, house.sound, lambda: house.now)
     house.hear(house.ask(house.user(), recording, single_use=True))
     for later_ms, remembered in ((3_000_000, 1), (4_000_000, 0)):
         house.now = UnixMillis(START + 3_600_000 + later_ms)

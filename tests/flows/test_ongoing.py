@@ -25,7 +25,7 @@ def rings(house: House, unique_id: str = "u1") -> LegNews:
 def test_how_long_a_leg_is_kept_is_a_setting(house: House) -> None:
     """The same for what is shown, what is taken and what is tidied away."""
     ongoing = Ongoing(house.db, lambda: house.now, age_ms=HOUR_MS)
-    tidy = Tidy(house.db, house.cache, lambda: house.now, ongoing_ms=HOUR_MS)
+    tidy = Tidy(house.db, house.cache, house.sound, lambda: house.now, ongoing_ms=HOUR_MS)
     news = rings(house)
     ongoing.tell(COMMAND, news)
 
@@ -52,7 +52,7 @@ def test_what_was_tidied_away_can_come_in_no_more(house: House) -> None:
     ongoing.tell(COMMAND, LegNews("1", "u1", LegState.ENDED, house.now))
     for later_ms in (HOUR_MS - 1, HOUR_MS):
         house.now = UnixMillis(news.at + later_ms)
-        Tidy(house.db, house.cache, lambda: house.now, ongoing_ms=HOUR_MS).once()
+        Tidy(house.db, house.cache, house.sound, lambda: house.now, ongoing_ms=HOUR_MS).once()
         try:
             ongoing.tell(COMMAND, news)
         except BadRequest:

@@ -77,7 +77,7 @@ def test_they_are_made_once_for_each_mask_revision(house: House, tmp_path: Path)
     before are erased by the next round (T19).
     """
     recording = house.take("a", extension="2104", start_s=0)
-    tidy = Tidy(house.db, house.cache, lambda: house.now)
+    tidy = Tidy(house.db, house.cache, house.sound, lambda: house.now)
     first = look(house, house.user(), recording)
     (name,) = kept(tmp_path)
     made = (tmp_path / "cache" / name).stat().st_ino

@@ -137,6 +137,13 @@ class Mp3Segments:
         # Whole MP3 frames of at most one second.
         self._part_frames = sound.rate_hz // self._shape.samples
 
+    def made_from(self, index: int) -> tuple[int, int]:
+        """The frames of sound that a segment depends on: [first, behind the last)."""
+        first = index * _SEGMENT_FRAMES
+        # What the encoder holds back is less than what it is given at once.
+        behind = first + _SEGMENT_FRAMES + 2 * self._part_frames
+        return (first - _WARM_FRAMES) * self._shape.samples, behind * self._shape.samples
+
     def segment(self, index: int) -> Iterator[Part]:
         """Parts of one segment, from an encoder of its own."""
         first = index * _SEGMENT_FRAMES

@@ -11,7 +11,7 @@ import numpy as np
 
 from callreel.audio.blocks import RawBlock, Samples
 from callreel.audio.fill import stretch
-from callreel.audio.pipeline import open_output
+from callreel.audio.pipeline import Identity, open_output
 from callreel.audio.rendered import RenderCache
 from callreel.audio.virtual import VirtualFile
 from callreel.model import DEFAULT_FILL, AudioSpec, OutputChannels, Party, SourceFacts, Span
@@ -106,7 +106,7 @@ def opened(
     spans: Sequence[Span],
     chosen: AudioSpec,
     cache: RenderCache,
-    identity: str = "recording-1/1-0",
+    identity: str = "recording-1/1",
 ) -> VirtualFile:
     """An output of a source; the identity is completed with the format and channels."""
     return open_output(
@@ -115,7 +115,7 @@ def opened(
         spans,
         chosen,
         cache=cache,
-        identity=f"{identity}-{chosen.format}-{chosen.channels}",
+        identity=Identity(identity, 0, f"{chosen.format}-{chosen.channels}"),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from callreel.audio.decoders.linear import LinearSource
-from callreel.audio.pipeline import open_output
+from callreel.audio.pipeline import Identity, open_output
 from callreel.audio.rendered import RenderCache
 from callreel.audio.virtual import VirtualFile
 from callreel.model import AudioSpec, OutputChannels, Party, SourceFacts, Span
@@ -68,7 +68,7 @@ def opened(
         spans,
         chosen,
         cache=RenderCache(folder / "renders", 10**6),
-        identity="r/1",
+        identity=Identity("r/1", 0, ""),
     )
 
 

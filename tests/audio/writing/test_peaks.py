@@ -19,7 +19,7 @@ from callreel.audio.fill import stretch
 from callreel.audio.masked import MaskedSound
 from callreel.audio.obfuscate import clear_extents
 from callreel.audio.peaks import WINDOW, Points, read_points, write_peaks
-from callreel.audio.pipeline import open_peaks
+from callreel.audio.pipeline import Identity, open_peaks
 from callreel.audio.rendered import RenderCache
 from callreel.errors import Unavailable, Unplayable
 from callreel.model import DEFAULT_FILL, OutputChannels, Party, SourceFacts, Span
@@ -30,6 +30,7 @@ from tests.audio.writing.sounds import ArraySource, voice
 from tests.audio.writing.test_extents import Watched, stored
 
 RATE_HZ = 8000
+FIRST = Identity("r/1", 0, "peaks")
 STEP = WINDOW * 512
 """Frames that are read at once."""
 SPANS = sounds.SPANS | {"right": (Span(2.5, 3.25, Party.RIGHT),)}
@@ -73,7 +74,7 @@ def looked(
     cache: RenderCache,
     spans: tuple[Span, ...] = (),
     wanted: tuple[float, float, int] = (0.0, math.inf, 10**9),
-    identity: str = "r/1",
+    identity: Identity = FIRST,
 ) -> Points:
     """Peaks through the pipeline and the cache."""
     file = open_peaks(
@@ -235,7 +236,7 @@ def test_recordings_that_differ_only_under_masks_have_the_same_peaks(
 def _file(
     source: LinearSource, facts: SourceFacts, spans: tuple[Span, ...], cache: RenderCache
 ) -> bytes:
-    file = open_peaks(lambda: source, facts, spans, fill=DEFAULT_FILL, cache=cache, identity="r/1")
+    file = open_peaks(lambda: source, facts, spans, fill=DEFAULT_FILL, cache=cache, identity=FIRST)
     try:
         return b"".join(part.data for part in file.parts(0, file.size))
     finally:
@@ -250,7 +251,7 @@ def test_they_are_kept_in_the_form_of_audiowaveform(cache: RenderCache) -> None:
     samples = noise(WINDOW + 7, 2)
     source = ArraySource(samples, 11025)
     file = open_peaks(
-        lambda: source, source.facts, (), fill=DEFAULT_FILL, cache=cache, identity="r/1"
+        lambda: source, source.facts, (), fill=DEFAULT_FILL, cache=cache, identity=FIRST
     )
     data = b"".join(part.data for part in file.parts(0, file.size))
     file.close()
@@ -265,7 +266,7 @@ def test_they_are_made_once_however_often_they_are_seen(cache: RenderCache) -> N
     for from_s in (0.0, 0.5, 1.0):
         looked(source, source.facts, cache, wanted=(from_s, math.inf, 10))
     assert source.closed == 1
-    looked(source, source.facts, cache, identity="r/2")
+    looked(source, source.facts, cache, identity=Identity("r/2", 0, "peaks"))
     assert source.closed == 2
 
 
@@ -338,7 +339,11 @@ def test_memory_is_the_same_however_long_the_recording_is(cache: RenderCache) ->
         source = Long(minutes)
         tracemalloc.start()
         points = looked(
-            source, source.facts, cache, wanted=(3.0, 30.0, 50), identity=f"r/{minutes}"
+            source,
+            source.facts,
+            cache,
+            wanted=(3.0, 30.0, 50),
+            identity=Identity(f"r/{minutes}", 0, "peaks"),
         )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

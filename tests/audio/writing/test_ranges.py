@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callreel.audio.pipeline import open_output, output_size
+from callreel.audio.pipeline import Identity, open_output, output_size
 from callreel.audio.rendered import RenderCache
 from callreel.audio.virtual import VirtualFile
 from callreel.errors import BadRequest
@@ -54,6 +54,9 @@ def test_any_range_holds_the_bytes_of_the_whole(
     ranges = [(a, b) for a in edges for b in edges if a <= b]
     ranges += [tuple(sorted(draw.choices(range(len(data) + 1), k=2))) for _ in range(6)]
     for start, stop in draw.sample(ranges, 20):
+        if name in ARITHMETIC:
+            # What was kept of the whole would be the whole's, whatever the encoder makes.
+            cache.clear()
         assert taken(file, start, stop) == data[start:stop]
     file.close()
 
@@ -71,7 +74,11 @@ def test_any_set_of_ranges_concatenates_to_the_whole(
     cache = RenderCache(tmp_path_factory.mktemp("renders"), 1)
     file = opened(ArraySource(voice(frames, 1), 8000), SPANS["five"], spec(name), cache)
     edges = sorted([0, file.size, *(int(cut * file.size) for cut in cuts)])
-    pieces = [taken(file, a, b) for a, b in pairwise(edges)]
+    pieces = []
+    for a, b in pairwise(edges):
+        cache.clear()
+        pieces.append(taken(file, a, b))
+    cache.clear()
     assert b"".join(pieces) == whole(file)
     cache.close()
 
@@ -121,7 +128,8 @@ def test_the_size_is_known_before_anything_is_read(cache: RenderCache, name: str
         for channels in (1, 2):
             source = ArraySource(voice(frames, channels, rate_hz), rate_hz)
             size = output_size(source.facts, spec(name))
-            file = opened(source, (), spec(name), cache)
+            identity = f"{rate_hz}/{frames}-{channels}"
+            file = opened(source, (), spec(name), cache, identity)
             assert file.size == size
             assert source.reads == []
             assert len(whole(file)) == size
@@ -185,7 +193,9 @@ def test_a_wav_beyond_4_gib_is_refused_and_its_source_closed(cache: RenderCache)
     facts = replace(source.facts, frames=longest + 1)
     source.facts = facts
     with pytest.raises(BadRequest, match="flac, opus or mp3"):
-        open_output(lambda: source, facts, (), spec("wav"), cache=cache, identity="r/1")
+        open_output(
+            lambda: source, facts, (), spec("wav"), cache=cache, identity=Identity("r/1", 0, "")
+        )
     assert source.closed == 1
     assert output_size(replace(facts, frames=longest), spec("wav")) < 2**32 + 8
     assert output_size(facts, spec("wav-ulaw")) < 2**32

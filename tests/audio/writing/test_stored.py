@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callreel.audio.pipeline import open_output
+from callreel.audio.pipeline import Identity, open_output
 from callreel.audio.probe import probe
 from callreel.audio.rendered import RenderCache
 from callreel.audio.sources import open_source
@@ -61,7 +61,7 @@ def test_stored_sound_comes_out_masked_whatever_its_codec(
             [Span(1.0, 3.0)],
             spec(name),
             cache=cache,
-            identity=f"r/{stored}-{name}",
+            identity=Identity(f"r/{stored}", 0, name),
         )
         sound, _ = decoded(whole(file))
         if name in {"wav", "flac"}:
