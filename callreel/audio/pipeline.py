@@ -231,7 +231,7 @@ def _kept(  # what decides the bytes
             return Name(f"{identity.whole}-{index}", None)
         encoded = segments.made_from(index)
         frames = made_from(encoded, rate_hz, _rate(rate_hz, spec.format))
-        origin = Origin.of(identity.source, mask, frames, spec.channels)
+        origin = Origin.of(identity.source, mask, frames)
         return Name(f"{identity.source}/{identity.output}-{index}-{origin.masked}", origin)
 
     kept = KeptSegments(segments, cache.segments, name_of)

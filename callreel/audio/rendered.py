@@ -157,9 +157,9 @@ class RenderCache:
             for name, job in self._jobs.items():
                 if name.startswith(prefix):
                     job.stop.set()
-            for name, entry in list(self._entries.items()):
-                stays = entry.origin is not None and is_true(entry.origin)
-                if name.startswith(prefix) and not stays:
+            for name in [name for name in self._entries if name.startswith(prefix)]:
+                origin = self._entries[name].origin
+                if origin is None or not is_true(origin):
                     self._drop(name)
 
     def clear(self) -> None:

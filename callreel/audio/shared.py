@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from callreel.audio.blocks import SafeBytes
-from callreel.audio.obfuscate import mask_for_output
 from callreel.audio.virtual import Part, Segments
 from callreel.errors import CallreelError
-from callreel.model import OutputChannels
 from callreel.spans import Interval, Mask
 
 
@@ -30,22 +28,21 @@ class Origin:
     """The first frame that was looked at."""
     stop: int
     """The frame behind the last."""
-    chosen: OutputChannels
     masked: tuple[tuple[Interval, ...], ...]
-    """Per channel what was masked among them, in whole intervals: a fill swells at their edges."""
+    """Per channel of the recording what was masked among them, in whole intervals: a fill swells at
+    their edges."""
 
     @classmethod
-    def of(cls, source: str, mask: Mask, frames: Interval, chosen: OutputChannels) -> Self:
+    def of(cls, source: str, mask: Mask, frames: Interval) -> Self:
         """The origin of what is made from some frames under a recording's mask."""
-        shown = mask_for_output(mask, chosen)
         masked = tuple(
-            tuple(shown.touching(channel, *frames)) for channel in range(len(shown.channels))
+            tuple(mask.touching(channel, *frames)) for channel in range(len(mask.channels))
         )
-        return cls(source, *frames, chosen, masked)
+        return cls(source, *frames, masked)
 
     def is_true_of(self, source: str, mask: Mask) -> bool:
         """Whether the same would be made from these bytes under this mask."""
-        return self == Origin.of(source, mask, (self.start, self.stop), self.chosen)
+        return self == Origin.of(source, mask, (self.start, self.stop))
 
 
 @dataclass(frozen=True, slots=True)

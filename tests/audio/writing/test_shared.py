@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callreel.audio.blocks import SafeBlock, SafeBytes
+from callreel.audio.blocks import RawBlock, SafeBlock, SafeBytes
 from callreel.audio.decoders.linear import LinearSource
 from callreel.audio.encoders.mp3 import RATES, Mp3Segments
 from callreel.audio.masked import MaskedSound, SafeSound
@@ -270,16 +270,39 @@ def tenths(data: bytes) -> list[bytes]:
     return [data[at * len(data) // 10 : (at + 1) * len(data) // 10] for at in range(10)]
 
 
-def test_the_channels_of_an_output_decide_what_touches_it() -> None:
-    """In a mix either channel's mask is both's; alone a channel has its own."""
-    left = Mask((((0, 8000),), ()))
-    none = Mask(((), ()))
-    for chosen in OutputChannels:
-        origin = Origin.of("r/1", none, (0, 80000), chosen)
+def test_either_channel_counts() -> None:
+    """An output may be a mix of both."""
+    none, left = Mask(((), ())), Mask((((0, 8000),), ()))
+    for frames in ((0, 80_000), (7999, 80_000)):
+        origin = Origin.of("r/1", none, frames)
         assert origin.is_true_of("r/1", none)
         assert not origin.is_true_of("r/2", none)
         assert not origin.is_true_of("r/1", left)
-        assert Origin.of("r/1", none, (8000, 80000), chosen).is_true_of("r/1", left)
+        assert not origin.is_true_of("r/1", Mask(left.channels[::-1]))
+    assert Origin.of("r/1", none, (8000, 80_000)).is_true_of("r/1", left)
+
+
+class Closing(ArraySource):
+    """A source that gives nothing once it is closed."""
+
+    def read(self, start: int, count: int) -> RawBlock:
+        """As ``Source.read``."""
+        if self.closed:
+            raise AssertionError("read after it was closed")
+        return super().read(start, count)
+
+
+@pytest.mark.parametrize("name", ["mp3", "opus"])
+def test_an_output_that_is_closed_is_read_no_more(cache: RenderCache, name: str) -> None:
+    """Also where its reader has not let go of it, and others have followed."""
+    sound = voice(30 * 8000, 1)
+    first = opened(Closing(sound, 8000), (), spec(name), cache)
+    taking = first.parts(0, first.size)
+    begun = [next(taking).data for _ in range(3)]
+    first.close()
+    again = whole(opened(Closing(sound, 8000), (), spec(name), cache))
+    assert again.startswith(b"".join(begun))
+    assert len(again) == first.size
 
 
 def test_what_was_made_while_others_were_forgotten_is_not_kept(cache: RenderCache) -> None:
