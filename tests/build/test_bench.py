@@ -38,7 +38,6 @@ def test_every_row_of_the_page_comes_from_one_benchmark() -> None:
     assert sorted(given) == sorted(BARS)
 
 
-@pytest.mark.xdist_group("benchmarks")  # they share what they build, and should share no core
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_small_and_gives_its_rows(name: str) -> None:
     """Both sides of each row are measured, the raw results and the page hold them."""

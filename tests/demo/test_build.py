@@ -25,9 +25,6 @@ from callreel.flows.entry import call_id
 from callreel.model import Call, Recording, RecordingState, Scope
 from callreel.settings import load_settings
 
-pytestmark = pytest.mark.xdist_group("demo")
-"""One build serves this whole folder: it is the slow part."""
-
 EVERYTHING = Scope(everything=True)
 BUILD_AND_DIE = """
 import os, signal, sys

@@ -21,8 +21,6 @@ import numpy as np
 import pytest
 import soundfile
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 COMMAND = [sys.executable, "-c", "from callreel.cli.main import main; main()", "demo"]
 ITEM_FIELDS = {
     "id", "recording_id", "datasource", "voicelocation", "voicefilename", "started_at",

@@ -8,13 +8,9 @@ import subprocess
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from callreel.documents.tables import Column, Table, write_csv, write_xlsx
 from tests.documents.test_tables import HOSTILE
 
-# One at a time: two that start for the first time on a machine may stumble over each other.
-pytestmark = pytest.mark.xdist_group("libreoffice")
 ZONE = ZoneInfo("Europe/London")
 _CELL = re.compile(r"<table:table-cell[^>]*?(?:/>|>.*?</table:table-cell>)", re.DOTALL)
 
