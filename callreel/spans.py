@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, pairwise, takewhile
 from typing import NamedTuple
 
@@ -240,6 +241,12 @@ class Mask:
 
 def mask_of(spans: Iterable[Span], facts: SourceFacts) -> Mask:
     """As ``mask_on_frames``, for a sound of which the facts are known."""
+    return _mask_of(tuple(spans), facts)
+
+
+@lru_cache(maxsize=256)
+def _mask_of(spans: tuple[Span, ...], facts: SourceFacts) -> Mask:
+    # Asked for again with every range of the same output.
     return mask_on_frames(
         spans,
         rate_hz=facts.rate_hz,

@@ -316,7 +316,7 @@ class FakeDelivery:
             raise self._deliver.start_error
         self._deliver.starts += 1
 
-    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+    def stream(self, start: int, stop: int, **_by_kernel: bool) -> Iterator[bytes]:
         """Parts of ``part_bytes``; after ``fail_at`` of them the error of the test."""
         assert not self._head
         step = self._deliver.part_bytes

@@ -15,6 +15,7 @@ import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -77,7 +78,7 @@ class KeyRing:
 
         Source: contract.md 3.4.
         """
-        return f'"{_mac(self._etag_key, parts)[:32]}"'
+        return f'"{_mac_of_few(self._etag_key, parts)[:32]}"'
 
     def seal_mask(self, recording_id: RecordingId, revision: int, spans: Sequence[Span]) -> str:
         """A MAC over the active spans of a recording at one revision.
@@ -87,7 +88,7 @@ class KeyRing:
         parts: list[str | int] = [recording_id, revision]
         for span in sorted(spans, key=lambda s: (s.start_s, s.end_s, s.channel or "")):
             parts += [span.start_s.hex(), span.end_s.hex(), span.channel or ""]
-        return _mac(self._seal_key, parts)
+        return _mac_of_few(self._seal_key, tuple(parts))
 
     def commit_source(self, sha256: str) -> str:
         """A keyed commitment to stored bytes: it proves later which they were, and tells nothing.
@@ -106,6 +107,12 @@ def _derive(secret: bytes, label: str) -> bytes:
         algorithm=hashes.SHA256(), length=32, salt=None, info=f"callreel v1 {label}".encode()
     )
     return kdf.derive(secret)
+
+
+@lru_cache(maxsize=4096)
+def _mac_of_few(key: bytes, parts: tuple[str | int, ...]) -> str:
+    # Asked for again with every range of the same output.
+    return _mac(key, parts)
 
 
 def _mac(key: bytes, parts: Sequence[str | int]) -> str:

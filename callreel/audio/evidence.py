@@ -18,7 +18,7 @@ from callreel.audio.decoders.ffmpeg import decode_to_pcm
 from callreel.audio.fill import stretch
 from callreel.audio.probe import probe
 from callreel.audio.resample import resampled_frames
-from callreel.audio.sources import Source, StoredSource, open_source
+from callreel.audio.sources import Source, StoredSource, is_stored, open_source
 from callreel.errors import Unplayable
 from callreel.model import Fill, SourceFacts
 from callreel.spans import Mask
@@ -31,7 +31,7 @@ _FULL_SCALE = 32768.0
 
 def other_speech(source: Source, mask: Mask) -> Source:
     """A source that sounds like another one, but for what is masked: there it is loud noise."""
-    if isinstance(source, StoredSource):
+    if is_stored(source):
         return _OtherStored(source, mask)
     return _OtherSpeech(source, mask)
 

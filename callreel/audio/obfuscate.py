@@ -18,6 +18,7 @@ from callreel.audio.blocks import (
     SafeExtents,
     Samples,
     StoredBytes,
+    StoredPlace,
 )
 from callreel.audio.fill import stretch
 from callreel.model import DEFAULT_FILL, Fill, OutputChannels
@@ -53,15 +54,20 @@ def obfuscate(block: RawBlock, start: int, mask: Mask, fill: Fill = DEFAULT_FILL
     return SafeBlock(samples, block.rate_hz, seal=_OBFUSCATOR_SEAL)
 
 
-def clear_extents(mask: Mask, stored: Callable[[int, int], StoredBytes]) -> SafeExtents:
+def clear_extents(
+    mask: Mask,
+    stored: Callable[[int, int], StoredBytes],
+    place: Callable[[int, int], StoredPlace] | None = None,
+) -> SafeExtents:
     """What of a recording may leave without being decoded, where every frame has its own bytes.
 
     Args:
         mask: As for ``obfuscate``. A frame of which one channel is masked does not leave.
         stored: As for SafeExtents.
+        place: As for SafeExtents.
     """
     masked = merge([each for intervals in mask.channels for each in intervals])
-    return SafeExtents(tuple(masked), stored, seal=_OBFUSCATOR_SEAL)
+    return SafeExtents(tuple(masked), stored, place, seal=_OBFUSCATOR_SEAL)
 
 
 def mask_for_output(mask: Mask, chosen: OutputChannels) -> Mask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from callreel.audio.blocks import SafeExtents
@@ -23,7 +24,7 @@ from callreel.audio.rendered import RenderCache, Tick
 from callreel.audio.resample import VERSION as SOXR_VERSION
 from callreel.audio.resample import at_rate, made_from, next_rate, resampled_frames
 from callreel.audio.shared import KeptSegments, Name, Origin
-from callreel.audio.sources import Source, StoredSource
+from callreel.audio.sources import Source, is_placed, is_stored
 from callreel.audio.virtual import SegmentedFile, VirtualFile
 from callreel.errors import Unplayable
 from callreel.model import DEFAULT_FILL, AudioSpec, Fill, SourceFacts, Span
@@ -93,7 +94,9 @@ def open_output(
             sound = _sound(source, facts, mask, spec, fill)
             if spec.format in wav.NAMES:
                 clear = _clear(source, facts, mask, spec)
-                return SegmentedFile(wav.WavSegments(spec.format, sound, clear), source.close)
+                keep = partial(cache.prepared.get, identity.whole)
+                segments = wav.WavSegments(spec.format, sound, clear, keep)
+                return SegmentedFile(segments, source.close, segments.extents)
             return _kept(
                 _encoded(sound, spec.format, identity), source, mask, spec, identity, cache
             )
@@ -133,7 +136,7 @@ def open_peaks(
         source = open_source()
         try:
             sound = _sound(source, facts, mask, PEAKS, fill)
-            stored = source.stored if isinstance(source, StoredSource) else None
+            stored = source.stored if is_stored(source) else None
             clear = None if stored is None else clear_extents(mask, stored)
             return write_peaks(sound, path, tick, clear, facts.codec)
         finally:
@@ -200,9 +203,10 @@ def _clear(source: Source, facts: SourceFacts, mask: Mask, spec: AudioSpec) -> S
         wav.CODECS.get(spec.format) == facts.codec
         and output_channels(facts, spec.channels) == facts.channels
     )
-    if not same or not isinstance(source, StoredSource):
+    if not same or not is_stored(source):
         return None
-    return clear_extents(mask, source.stored)
+    place = source.place if is_placed(source) else None
+    return clear_extents(mask, source.stored, place)
 
 
 def _encoded(sound: SafeSound, name: str, identity: Identity) -> Mp3Segments | OpusSegments:
@@ -224,7 +228,7 @@ def _kept(  # what decides the bytes
     rate_hz = source.facts.rate_hz
     # A decoder with a memory is not given what is masked, so that its sound elsewhere may depend
     # on every mask. A page of Opus bears the serial number of the whole.
-    is_local = isinstance(segments, Mp3Segments) and isinstance(source, StoredSource)
+    is_local = isinstance(segments, Mp3Segments) and is_stored(source)
 
     def name_of(index: int) -> Name:
         if not (is_local and isinstance(segments, Mp3Segments)):

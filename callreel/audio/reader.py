@@ -7,7 +7,7 @@ that our own parsers chose, behind a header that we built where the format needs
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,6 +24,26 @@ class ByteReader(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; shorter only at the end."""
+
+
+class SendingReader(ByteReader, Protocol):
+    """A reader whose bytes the kernel can send without copying them."""
+
+    def send_to(self, out: int, offset: int, length: int) -> int:
+        """Send up to ``length`` bytes from ``offset`` to a socket that does not block.
+
+        Returns:
+            How many the socket took; 0 where it takes none just now.
+
+        Raises:
+            ObjectUnreadable: The file cannot be read, or ends before.
+            OSError: The socket is closed.
+        """
+
+
+def can_send(reader: ByteReader) -> TypeGuard[SendingReader]:
+    """Whether a reader is one that can be sent from."""
+    return hasattr(reader, "send_to")
 
 
 class Window(io.RawIOBase):

@@ -23,6 +23,7 @@ from typing import Self
 
 from callreel.audio.blocks import SafeBytes
 from callreel.audio.footer import Footer, append_footer, read_footer
+from callreel.audio.prepared import Prepared
 from callreel.audio.shared import Name, Origin, SharedSegments
 from callreel.audio.virtual import Part
 from callreel.errors import RenderGoesOn, Unavailable
@@ -62,6 +63,7 @@ class RenderCache:
         self.rounds = 0
         """As ``Shelf.rounds``."""
         self.segments = SharedSegments(self)
+        self.prepared = Prepared()
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="render")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,6 +154,7 @@ class RenderCache:
             is_true: Of which segments the bytes would be the same again; they stay.
         """
         prefix = _prefix(recording_id)
+        self.prepared.forget(recording_id)
         with self._lock:
             self.rounds += 1
             for name, job in self._jobs.items():
@@ -316,6 +319,10 @@ class RenderedFile:
         if not 0 <= start <= stop <= self.size:
             raise ValueError("a range outside the file")
         return self._parts(start, stop)
+
+    def stretches(self, start: int, stop: int) -> Iterator[Part]:
+        """As ``VirtualFile.stretches``: all of it in parts."""
+        return self.parts(start, stop)
 
     def _parts(self, start: int, stop: int) -> Iterator[Part]:
         marks = self._footer.marks

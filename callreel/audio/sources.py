@@ -6,9 +6,10 @@ since. The names of the codecs are in ``audio/codecs.py``.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, TypeGuard
 
-from callreel.audio.blocks import RawBlock, StoredBytes
+from callreel.audio.blocks import RawBlock, StoredBytes, StoredPlace
 from callreel.audio.codecs import CODECS
 from callreel.audio.decoders.g722 import G722Decoder, require_g722
 from callreel.audio.decoders.linear import LinearSource
@@ -50,7 +51,6 @@ class Source(Protocol):
         """Give back what the decoder holds; the reader stays open. Closing twice is allowed."""
 
 
-@runtime_checkable
 class StoredSource(Source, Protocol):
     """A source of which every frame has its own bytes, so that it can be read undecoded."""
 
@@ -59,6 +59,30 @@ class StoredSource(Source, Protocol):
 
         For ``obfuscate.clear_extents`` and nothing else.
         """
+
+
+class PlacedSource(StoredSource, Protocol):
+    """A stored source whose frames may lie in a file of this machine."""
+
+    @property
+    def place(self) -> Callable[[int, int], StoredPlace] | None:
+        """From a start and a count of frames to their place; None where they lie in no file.
+
+        For ``obfuscate.clear_extents`` and nothing else.
+        """
+
+
+def is_stored(source: Source) -> TypeGuard[StoredSource]:
+    """Whether every frame of a source has its own bytes.
+
+    Not ``isinstance``: of a protocol that takes longer than to find the recording.
+    """
+    return hasattr(source, "stored")
+
+
+def is_placed(source: Source) -> TypeGuard[PlacedSource]:
+    """Whether its frames may lie in a file of this machine."""
+    return hasattr(source, "place")
 
 
 def open_source(reader: ByteReader, facts: SourceFacts, mask: Mask | None = None) -> Source:

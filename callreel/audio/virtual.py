@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from callreel.audio.blocks import SafeBytes
+from callreel.audio.blocks import SafeBytes, SafeExtent
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class VirtualFile(Protocol):
 
         Must give the same bytes for the same position whatever was asked before.
         """
+        ...
+
+    def stretches(self, start: int, stop: int) -> Iterator[Part | SafeExtent]:
+        """The same bytes, some of them of any length as they lie in a file; the rest in parts."""
         ...
 
     def close(self) -> None:
@@ -69,12 +73,26 @@ class Segments(Protocol):
         ...
 
 
-class SegmentedFile:
-    """A virtual file over an encoder's segments."""
+Extents = Callable[[int, int], Iterator[tuple[int, SafeExtent]]]
+"""From the bytes [start, stop) of an output to those of them that lie in a file: where each begins,
+and it; in order."""
 
-    def __init__(self, segments: Segments, close: Callable[[], None]) -> None:
+
+class SegmentedFile:
+    """A virtual file over an encoder's segments.
+
+    Args:
+        segments: What it is made of.
+        close: Closes what they are made from.
+        extents: What of it lies in a file already; None for nothing.
+    """
+
+    def __init__(
+        self, segments: Segments, close: Callable[[], None], extents: Extents | None = None
+    ) -> None:
         self._segments = segments
         self._close = close
+        self._extents = extents
         self.size = segments.size
 
     def parts(self, start: int, stop: int) -> Iterator[Part]:
@@ -84,9 +102,29 @@ class SegmentedFile:
             ValueError: The range is not within the file.
             Unavailable, Unplayable: The source cannot be read.
         """
+        self._require_within(start, stop)
+        return self._parts(start, stop)
+
+    def stretches(self, start: int, stop: int) -> Iterator[Part | SafeExtent]:
+        """As ``VirtualFile.stretches``; raises as ``parts``."""
+        self._require_within(start, stop)
+        if self._extents is None:
+            return self._parts(start, stop)
+        return self._stretches(start, stop, self._extents)
+
+    def _require_within(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.size:
             raise ValueError("a range outside the file")
-        return self._parts(start, stop)
+
+    def _stretches(self, start: int, stop: int, extents: Extents) -> Iterator[Part | SafeExtent]:
+        at = start
+        for begin, extent in extents(start, stop):
+            if begin > at:
+                yield from self._parts(at, begin)
+            yield extent
+            at = begin + extent.length
+        if at < stop:
+            yield from self._parts(at, stop)
 
     def _parts(self, start: int, stop: int) -> Iterator[Part]:
         at = start

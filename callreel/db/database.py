@@ -37,6 +37,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from callreel.db import migrate
+from callreel.db.gate import Gate, open_gate
 from callreel.db.lookup import Lookup, Lookups, Row
 from callreel.errors import BadRequest, ConfigurationError, Conflict, TooSlow, Unavailable
 from callreel.wording import to_translate, worded
@@ -66,11 +67,13 @@ class Database:
     Args:
         readers: Where connections that only read come from.
         writers: Where connections that write come from; may be the same.
+        gate: What masks and those who send meet at; None where there is none.
     """
 
-    def __init__(self, readers: Engine, writers: Engine) -> None:
+    def __init__(self, readers: Engine, writers: Engine, gate: Gate | None = None) -> None:
         self._readers = readers
         self._writers = writers
+        self.gate = gate
         self._lookups = Lookups(readers)
         self.dialect = writers.dialect.name
         self.is_at_hand = self.dialect == "sqlite"
@@ -150,12 +153,17 @@ class Database:
                 # The lock now, not at the first write: two readers that both want to write
                 # could never both go on.
                 conn.exec_driver_sql("BEGIN IMMEDIATE")
+            holding = self.gate.hold(conn) if self.gate is not None else None
             try:
                 yield conn
             except BaseException:
                 conn.rollback()
                 raise
-            conn.commit()
+            else:
+                conn.commit()
+            finally:
+                if holding is not None:
+                    holding.open()
 
     def migrate(self) -> bool:
         """Bring the schema up to date; harmless when it is. All of it or nothing is done.
@@ -235,6 +243,7 @@ def _open_sqlite(url: URL) -> Database:
     try:
         # Made here so that only its owner can read it; SQLite would follow the umask.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        gate = open_gate(path.with_name(path.name + "-gate"))
     except OSError as error:
         raise ConfigurationError(f"Cannot open the database {path}: {error.strerror}.") from error
     pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
@@ -245,6 +254,7 @@ def _open_sqlite(url: URL) -> Database:
         # What an import changes lies all over the indexes, more of it than fits into the 2 MB that
         # SQLite takes by itself.
         writers=_sqlite_engine(url, 1, 0, (*pragmas, "cache_size=-32000")),
+        gate=gate,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -52,6 +53,27 @@ class Journal:
             BadRequest: A value is one that the database cannot hold.
         """
         self.later(entry, None).result()
+
+    def told(self, entry: audit.AuditEntry, failed: Callable[[Exception], None]) -> Future[None]:
+        """Add a row of what has happened already; nobody can be refused for it any more.
+
+        Args:
+            entry: The row.
+            failed: Told why it could not be stored.
+
+        Returns:
+            Done when the row is durable, or ``failed`` was told; raises nothing.
+        """
+        over: Future[None] = Future()
+
+        def tell(adding: Future[None]) -> None:
+            error = adding.exception()
+            if isinstance(error, Exception):
+                failed(error)
+            over.set_result(None)
+
+        self.later(entry, None).add_done_callback(tell)
+        return over
 
     def later(self, entry: audit.AuditEntry, value: T | Exception) -> Future[T]:
         """Add a row; when it is durable the future has ``value``, or raises it if it is an error.

@@ -103,10 +103,16 @@ def _of_audit(conn: Connection, since: UnixMillis, until: UnixMillis) -> Iterato
                     )
                 )
         elif begun[key]:
+            sent = int(detail.get("bytes_sent", 0))
             first = begun[key].pop(0)
-            yield replace(
-                first, until=UnixMillis(row.at), bytes_sent=int(detail.get("bytes_sent", 0))
+            ended = replace(
+                first, until=UnixMillis(row.at), bytes_sent=(first.bytes_sent or 0) + sent
             )
+            if "answer" in detail:
+                # A token that is used again has a row for each end, and one beginning.
+                begun[key].append(ended)
+            else:
+                yield ended
     for left in begun.values():
         yield from left
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from callreel.db import changes
+from callreel.db.gate import hold_sound
 from callreel.db.rows import active_spans, span_of
 from callreel.db.schema import recordings, spans
 from callreel.model import RecordingId, Span, SpanSource, UnixMillis
@@ -203,6 +204,7 @@ def reseal(
             to look right because a span was added to them: they keep a seal that does not fit.
     """
     changes.hold_order(conn)
+    hold_sound(conn, recording_id)
     revision = conn.execute(
         select(recordings.c.mask_revision).where(recordings.c.id == recording_id)
     ).scalar_one()

@@ -6,7 +6,10 @@ Source: contract.md section 3.
 from __future__ import annotations
 
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 
 from callreel.access.keys import KeyRing
 from callreel.access.policy import Action, scope_for
@@ -21,7 +24,28 @@ from callreel.flows.sound import Sound
 from callreel.flows.streams import Streams
 from callreel.model import Clock, Grant, Principal, Recording
 
+_REMEMBERED = 8192
 USED = "This address was good for one use, and was used."
+
+
+class _Begun:
+    """Listenings whose beginning is written down, the newest: a token is good for a minute."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[str, str | None, int], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, begun: tuple[str, str | None, int]) -> str | None:
+        """The name of a listening; None where it begins now."""
+        with self._lock:
+            return self._answers.get(begun)
+
+    def add(self, begun: tuple[str, str | None, int], answer: str) -> None:
+        """Its beginning is durable."""
+        with self._lock:
+            self._answers[begun] = answer
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
 
 
 class _TokenDoor:
@@ -32,16 +56,19 @@ class _TokenDoor:
         self._grant = grant
         self._address = address
         self._answer = secrets.token_hex(ANSWER_BYTES)
+        self.gate = deliver.gate
 
     def require_open(self, recording: Recording) -> None:
         self._deliver.require_unchanged(recording)
 
     def started(self, recording: Recording) -> None:
-        self._deliver.record_start(self._grant, recording, self._address, {"answer": self._answer})
+        self._answer = self._deliver.record_start(
+            self._grant, recording, self._address, self._answer
+        )
 
-    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> Future[None]:
         detail = {"answer": self._answer, "start": start, "bytes_sent": bytes_sent}
-        self._deliver.record_end(self._grant, recording, self._address, detail)
+        return self._deliver.record_end(self._grant, recording, self._address, detail)
 
 
 class Deliver:
@@ -67,6 +94,8 @@ class Deliver:
         self._streams = streams
         self._voicelocations = frozenset(voicelocations)
         self._on_audit_failure = on_audit_failure
+        self._begun = _Begun()
+        self.gate = db.gate
 
     def open(self, token: str, *, head: bool, address: str | None) -> Delivery:
         """What a token grants, ready to be sent.
@@ -125,29 +154,44 @@ class Deliver:
         ]
 
     def record_start(
-        self, grant: Grant, recording: Recording, address: str | None, detail: Mapping[str, object]
-    ) -> None:
-        """Burn a single-use token and write down that listening began, in one transaction."""
-        entry = self._entry("sound.start", grant, recording, address, detail)
+        self, grant: Grant, recording: Recording, address: str | None, answer: str
+    ) -> str:
+        """Write down that listening began, before anything leaves.
+
+        Of a token that is used again, as players do, once for all answers to one address at one
+        mask revision; what each of them sent is written down when it ends.
+
+        Returns:
+            The name that the rows about it have in common.
+
+        Raises:
+            TokenUsed: A single-use token was used before; it is burned in the same transaction.
+            Unavailable: It could not be written down.
+        """
+        begun = (grant.token_id, address, recording.mask_revision)
+        known = self._begun.get(begun)
+        if known is not None:
+            return known
+        entry = self._entry("sound.start", grant, recording, address, {"answer": answer})
         if not grant.single_use:
             self._journal.add(entry)
-            return
+            self._begun.add(begun, answer)
+            return answer
         with self._db.write() as conn:
             if not tokens.burn(conn, grant.token_id, grant.expires_at):
                 raise TokenUsed(USED)
             audit.append(conn, entry)
+        return answer
 
     def record_end(
         self, grant: Grant, recording: Recording, address: str | None, detail: Mapping[str, object]
-    ) -> None:
-        """Write down how much was sent.
+    ) -> Future[None]:
+        """Write down how much was sent; done when that is durable, or failed.
 
         The sound has left: a database that is away now is told to the log, not to the listener.
         """
-        try:
-            self._journal.add(self._entry("sound.end", grant, recording, address, detail))
-        except Unavailable as error:
-            self._on_audit_failure(error)
+        entry = self._entry("sound.end", grant, recording, address, detail)
+        return self._journal.told(entry, self._on_audit_failure)
 
     def _entry(
         self,

@@ -8,19 +8,35 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Protocol
 
+from callreel.audio.blocks import SafeBytes, SafeExtent
 from callreel.audio.formats import FORMATS
+from callreel.audio.virtual import Part
+from callreel.db.gate import Gate, Visit
+from callreel.errors import Unavailable
 from callreel.flows.sound import OpenSound, Sound
 from callreel.flows.streams import Streams
 from callreel.model import AudioSpec, Recording
+from callreel.store.base import ObjectUnreadable
+from callreel.wording import to_translate
 
+LEAST_PIECE = 4096
+"""Bytes, less than a second of any sound that lies in a file: one channel of G.711 has 8,000."""
+MOST_AT_ONCE = 4 << 20
+"""Bytes that a mask may have to wait for."""
+_SHORTER = to_translate("The recording's store cannot be read now.")
 ANSWER_BYTES = 8
 """Of the random name that the rows about one answer have in the audit log."""
 
 
 class Door(Protocol):
     """Why somebody may hear a recording, and until when."""
+
+    gate: Gate | None
+    """Where masks wait for what is just being sent."""
 
     def require_open(self, recording: Recording) -> None:
         """Return where the sound may go on.
@@ -34,8 +50,11 @@ class Door(Protocol):
     def started(self, recording: Recording) -> None:
         """Write down that sound is about to leave; what it raises is answered instead."""
 
-    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
-        """Write down how much left, from which byte on."""
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> Future[None]:
+        """Write down how much left, from which byte on; done when that is durable, or failed.
+
+        The sound has left: a failure is told to the log, and to nobody who waits.
+        """
 
 
 class Delivery:
@@ -58,9 +77,10 @@ class Delivery:
         self._door = door
         self._recording = recording
         self._sound = sound
-        self._closed = False
+        self._ended: Future[None] | None = None
         self._start = 0
         self._lock = threading.Lock()
+        self._visit: Visit | None = None
         chosen = FORMATS[spec.format]
         self.etag = etag
         self.size = size
@@ -78,31 +98,100 @@ class Delivery:
         """As ``Door.require_open``."""
         self._door.require_open(self._recording)
 
-    def stream(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes [start, stop), each piece at most one second of sound, all of one revision.
+    def stream(
+        self, start: int, stop: int, *, by_kernel: bool = False
+    ) -> Iterator[SafeBytes | SafeExtent]:
+        """The bytes [start, stop), all of one revision.
+
+        Args:
+            start: First byte.
+            stop: Behind the last.
+            by_kernel: What lies in a file may be given as its place there, for ``send`` and
+                ``read``. All else is given in pieces of at most one second of sound.
 
         Raises: as ``Door.require_open``; break the answer off.
         """
         if self._sound is None:
             raise AssertionError("a HEAD has no sound to stream")
         self._start = start
-        for part in self._sound.file.parts(start, stop):
+        file = self._sound.file
+        if by_kernel and self._door.gate is not None:
+            self._visit = self._door.gate.visit(self.recording_id)
+            pieces = file.stretches(start, stop)
+        else:
+            pieces = file.parts(start, stop)
+        return self._checked(pieces)
+
+    def _checked(self, pieces: Iterator[Part | SafeExtent]) -> Iterator[SafeBytes | SafeExtent]:
+        for piece in pieces:
+            if isinstance(piece, SafeExtent):
+                yield piece
+                continue
             # After the piece was made and right before it goes out: a span that came while it was
             # being encoded must stop it.
             self._door.require_open(self._recording)
-            yield part.data
+            yield piece.data
 
-    def close(self, bytes_sent: int = 0) -> None:
-        """Give back source and slot, and record how much was sent; may be called twice."""
+    def send(self, extent: SafeExtent, out: int) -> int:
+        """Let the kernel send the beginning of what ``stream`` gave; no mask can come meanwhile.
+
+        Args:
+            extent: What is sent.
+            out: A socket's descriptor that does not block.
+
+        Returns:
+            How many bytes it took; 0 where it takes none just now.
+
+        Raises:
+            As ``Door.require_open``.
+            Unavailable: The file cannot be read.
+            OSError: The socket is closed.
+        """
+        if self._visit is None:
+            raise AssertionError("nothing is sent by the kernel without a gate")
+        with self._visit, _told():
+            self._door.require_open(self._recording)
+            return extent.send_to(out, MOST_AT_ONCE)
+
+    def read(self, extent: SafeExtent) -> SafeBytes:
+        """The beginning of what ``stream`` gave, to be sent otherwise; less than a second.
+
+        Raises: as ``send``.
+        """
+        with _told():
+            data = extent.read(LEAST_PIECE)
+        if not data:
+            raise Unavailable(_SHORTER)
+        self._door.require_open(self._recording)
+        return data
+
+    def close(self, bytes_sent: int = 0) -> Future[None]:
+        """Give back source and slot, and record how much was sent; may be called twice.
+
+        Returns:
+            Done when it is written down, if it could be.
+        """
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            if self._ended is not None:
+                return self._ended
+            self._ended = Future()
+            self._ended.set_result(None)
+        if self._visit is not None:
+            self._visit.close()
         if self._sound is not None:
             try:
                 self._sound.close()
             finally:
-                self._door.ended(self._recording, self._start, bytes_sent)
+                self._ended = self._door.ended(self._recording, self._start, bytes_sent)
+        return self._ended
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except ObjectUnreadable as error:
+        raise Unavailable(_SHORTER, why=str(error)) from error
 
 
 def open_delivery(  # noqa: PLR0913  # what both doors have

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 
 from sqlalchemy import Connection
 
@@ -51,6 +52,7 @@ class _Seat(Sitting):
     def __init__(self, listening: Listening, listener: Listener, asked: Asked) -> None:
         super().__init__(listener, asked)
         self._listening = listening
+        self.gate = listening.gate
 
     def require_open(self, recording: Recording) -> None:
         try:
@@ -64,8 +66,8 @@ class _Seat(Sitting):
     def started(self, recording: Recording) -> None:
         self._listening.sittings.started(self, recording)
 
-    def ended(self, recording: Recording, start: int, bytes_sent: int) -> None:
-        self._listening.sittings.ended(self, recording, start, bytes_sent)
+    def ended(self, recording: Recording, start: int, bytes_sent: int) -> Future[None]:
+        return self._listening.sittings.ended(self, recording, start, bytes_sent)
 
 
 class Listening:
@@ -92,6 +94,7 @@ class Listening:
         self._sound = sound
         self._clock = clock
         self._streams = streams
+        self.gate = db.gate
         self.sittings = Sittings(db, clock, on_audit_failure)
 
     def open(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -27,6 +28,7 @@ SPEC = AudioSpec("wav")
 SITTING_MS = 3_600_000
 """After so long without sound or news of it, the next piece begins another sitting."""
 _MOST_STRETCHES = 200
+_WRITERS = 4
 _MOST_S = 1e6
 
 
@@ -88,6 +90,7 @@ class Sittings:
         self._journal = Journal(db)
         self._clock = clock
         self._on_audit_failure = on_audit_failure
+        self._writer = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sittings")
 
     def started(self, seat: Sitting, recording: Recording) -> None:
         """Write down that sound leaves; of a sitting once for all of its pieces.
@@ -140,16 +143,26 @@ class Sittings:
         audit.append(conn, self._entry("sound.start", seat, recording, {"playback": playback.id}))
         return playback.id
 
-    def ended(self, seat: Sitting, recording: Recording, start: int, bytes_sent: int) -> None:
-        """Write down how much was sent: of a file its bytes, of a sitting which stretch."""
+    def ended(
+        self, seat: Sitting, recording: Recording, start: int, bytes_sent: int
+    ) -> Future[None]:
+        """Write down how much was sent: of a file its bytes, of a sitting which stretch.
+
+        Returns: as ``Door.ended``.
+        """
+        if seat.asked.sitting is None:
+            detail = {"answer": seat.answer, "start": start, "bytes_sent": bytes_sent}
+            entry = self._entry("sound.end", seat, recording, detail)
+            return self._journal.told(entry, self._on_audit_failure)
+        sent = _stretch(recording, seat.asked.spec, start, start + bytes_sent)
+        return self._writer.submit(self._add_sent, seat.playback_id, bytes_sent, sent)
+
+    def _add_sent(self, playback_id: str | None, bytes_sent: int, sent: playbacks.Stretch) -> None:
+        if playback_id is None or not bytes_sent:
+            return
         try:
-            if seat.asked.sitting is None:
-                detail = {"answer": seat.answer, "start": start, "bytes_sent": bytes_sent}
-                self._journal.add(self._entry("sound.end", seat, recording, detail))
-            elif seat.playback_id is not None and bytes_sent:
-                sent = _stretch(recording, seat.asked.spec, start, start + bytes_sent)
-                with self._db.write() as conn:
-                    playbacks.add(conn, seat.playback_id, self._clock(), sent=[sent])
+            with self._db.write() as conn:
+                playbacks.add(conn, playback_id, self._clock(), sent=[sent])
         except Unavailable as error:
             self._on_audit_failure(error)
 

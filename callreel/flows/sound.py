@@ -25,7 +25,7 @@ from callreel.audio.pipeline import (
     output_size,
 )
 from callreel.audio.rendered import RenderCache
-from callreel.audio.sources import Source, StoredSource, open_source
+from callreel.audio.sources import Source, StoredSource, is_placed, is_stored, open_source
 from callreel.audio.virtual import VirtualFile
 from callreel.errors import CallreelError, NotReady, RecordingDeleted, Unavailable, Unplayable
 from callreel.model import (
@@ -319,7 +319,7 @@ def _sha256(handle: Handle) -> str:
 
 
 def _held(source: Source, handle: Handle) -> Source:
-    if isinstance(source, StoredSource):
+    if is_stored(source):
         return _HeldStored(source, handle)
     return _Held(source, handle)
 
@@ -357,6 +357,8 @@ class _HeldStored(_Held):
     def __init__(self, source: StoredSource, handle: Handle) -> None:
         super().__init__(source, handle)
         self._stored = source.stored
+        self.place = source.place if is_placed(source) else None
+        """As ``PlacedSource.place``."""
 
     def stored(self, start: int, count: int) -> StoredBytes:
         """As ``StoredSource.stored``; raises as ``read`` does."""

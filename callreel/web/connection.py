@@ -114,9 +114,17 @@ class GuardedConnection(HttpToolsProtocol):
             self._set_option(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
+    def is_clear(self) -> bool:
+        """As ``WayOut.is_clear``."""
+        return not self._lost and not self._waiting()
+
+    def lends(self) -> bool:
+        """As ``WayOut.lends``."""
+        return self.transport.get_extra_info("sslcontext") is None
+
     def lend(self) -> int | None:
         """As ``WayOut.lend``."""
-        if self._lost or self.transport.get_extra_info("sslcontext") or self._waiting():
+        if not self.is_clear() or not self.lends():
             return None
         try:
             return os.dup(self._socket.fileno())
@@ -179,6 +187,14 @@ class WayOut:
         self.aside = 0
         """Bytes of the body that were sent by what was lent."""
         self.break_off = connection.break_off
+
+    def is_clear(self) -> bool:
+        """Whether nothing that was handed over waits here."""
+        return self._connection.is_clear()
+
+    def lends(self) -> bool:
+        """Whether it has a descriptor to lend: not over TLS."""
+        return self._connection.lends()
 
     def lend(self) -> int | None:
         """A descriptor to send some of the body by, from a thread; to be closed.

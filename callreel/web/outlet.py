@@ -6,12 +6,14 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import Receive, Send
 
+from callreel.audio.blocks import SafeBytes, SafeExtent
 from callreel.flows.delivery import Delivery
 from callreel.web.connection import WayOut
 from callreel.web.threads import Threads
@@ -97,7 +99,7 @@ class Outlet:
         """
         way_out = self._way_out
         while way_out is not None and (lent := way_out.lend()) is not None:
-            poured = await threads.run(body.pour, lent)
+            poured = await threads.run(body.pour, lent, self.written)
             way_out.sent_aside(poured.sent)
             self._count(poured.sent)
             if poured.error is not None:
@@ -111,6 +113,16 @@ class Outlet:
         self._taken += taken
         if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
             self._taken, self._waited_s = 0, 0.0
+
+    @property
+    def lends(self) -> bool:
+        """Whether a body may be poured."""
+        return self._way_out is not None and self._way_out.lends()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing that was handed over waits here."""
+        return self._way_out is not None and self._way_out.is_clear()
 
     async def drained(self) -> None:
         """Return once what was handed over has left."""
@@ -150,17 +162,37 @@ class Poured:
 
 
 class Body:
-    """A stretch of a delivery, pulled in threads and closed once."""
+    """A stretch of a delivery, pulled in threads and closed once.
 
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        self._parts: Iterator[bytes] = iter(())
+    Args:
+        delivery: What it is of.
+        by_kernel: Whether it may be poured.
+    """
+
+    def __init__(self, delivery: Delivery, *, by_kernel: bool) -> None:
+        self.delivery = delivery
+        self._by_kernel = by_kernel
+        self._parts: Iterator[SafeBytes | SafeExtent] = iter(())
+        self._extent: SafeExtent | None = None
         self._lock = threading.Lock()
         self._poured = 0
+        self.is_closed = False
 
     def select(self, start: int, stop: int) -> None:
         """Choose the bytes [start, stop)."""
-        self._parts = self._delivery.stream(start, stop)
+        self._parts = self.delivery.stream(start, stop, by_kernel=self._by_kernel)
+
+    def begin(self) -> bytes:
+        """The first part, at most a second of sound; empty where that is to be poured.
+
+        Raises: as ``Delivery.stream``.
+        """
+        with self._lock:
+            part = self._next()
+            if isinstance(part, SafeExtent):
+                self._extent = part
+                return b""
+            return part
 
     def pull(self) -> bytes:
         """The next part, at most a second of sound; empty at the end.
@@ -168,35 +200,59 @@ class Body:
         Raises: as ``Delivery.stream``.
         """
         with self._lock:
-            return next(self._parts, b"")
+            part = self._next()
+            return self._read(part) if isinstance(part, SafeExtent) else part
 
-    def pour(self, lent: int) -> Poured:
-        """Pull and send part after part while each is taken at once; not for longer than a moment.
+    def _next(self) -> bytes | SafeExtent:
+        """What is left of an extent, or the next part; empty at the end."""
+        extent, self._extent = self._extent, None
+        return next(self._parts, b"") if extent is None else extent
+
+    def _read(self, extent: SafeExtent) -> SafeBytes:
+        data = self.delivery.read(extent)
+        self._keep(extent, len(data))
+        return data
+
+    def _keep(self, extent: SafeExtent, taken: int) -> None:
+        self._extent = extent.part(taken, extent.length) if taken < extent.length else None
+
+    def pour(self, lent: int, written: int) -> Poured:
+        """Send part after part while each is taken at once; not for longer than a moment.
+
+        At the end of the body it is closed.
 
         Args:
             lent: A socket's descriptor that does not block; closed here.
-
+            written: Bytes that were sent otherwise.
         """
         with self._lock, closing_descriptor(lent):
-            sent, until = 0, time.monotonic() + POUR_S
+            poured = self._pour(lent)
+            self._poured += poured.sent
+            if poured.is_over:
+                self._close(written)
+            return poured
+
+    def _pour(self, lent: int) -> Poured:
+        sent, until = 0, time.monotonic() + POUR_S
+        try:
             while time.monotonic() < until:
-                try:
-                    part = next(self._parts, b"")
-                except Exception as error:  # noqa: BLE001  # raised once what was sent is counted
-                    return Poured(sent, error=error)
+                part = self._next()
+                if isinstance(part, SafeExtent):
+                    taken = _taken(partial(self.delivery.send, part, lent))
+                    sent += taken
+                    self._keep(part, taken)
+                    if not taken:
+                        return Poured(sent, self._read(self._extent or part))
+                    continue
                 if not part:
                     return Poured(sent, is_over=True)
-                try:
-                    taken = os.write(lent, part)
-                except BlockingIOError:
-                    taken = 0
-                except OSError:
-                    return Poured(sent, error=ReaderGone())
+                taken = _taken(partial(os.write, lent, part))
                 sent += taken
-                self._poured += taken
                 if taken < len(part):
                     return Poured(sent, part[taken:])
-            return Poured(sent)
+        except Exception as error:  # noqa: BLE001  # raised once what was sent is counted
+            return Poured(sent, error=error)
+        return Poured(sent)
 
     def close(self, written: int) -> None:
         """Close the delivery, after what may run in another thread.
@@ -205,8 +261,21 @@ class Body:
             written: Bytes that were sent otherwise than by ``pour``.
         """
         with self._lock:
-            self._parts = iter(())
-            self._delivery.close(written + self._poured)
+            self._close(written)
+
+    def _close(self, written: int) -> None:
+        self._parts, self._extent, self.is_closed = iter(()), None, True
+        self.delivery.close(written + self._poured)
+
+
+def _taken(send: Callable[[], int]) -> int:
+    """How much a socket took; 0 where it takes nothing just now."""
+    try:
+        return send()
+    except BlockingIOError:
+        return 0
+    except OSError:
+        raise ReaderGone from None
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import structlog
 from starlette.requests import Request
@@ -32,6 +34,17 @@ _READING = 16
 
 Opener = Callable[[], Delivery]
 """Finds out whether a request may have sound, and opens it; runs in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What goes out."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: Body
+    first: bytes | None = None
+    """The beginning of the body; empty where that is to be poured, None where there is no body."""
 
 
 class SoundSender:
@@ -60,6 +73,7 @@ class SoundSender:
         # To open may mean to wait for a render; those who wait must not hold up those who stream.
         self._opening = Threads(f"{name}-open", _OPENING)
         self._reading = Threads(f"{name}-read", _READING)
+        self._making = threading.BoundedSemaphore(_READING)
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send, opener: Callable[[Request], Opener]
@@ -96,38 +110,43 @@ class SoundSender:
             gone.cancel()
 
     async def _serve(self, request: Request, opener: Opener, outlet: Outlet) -> None:
-        opening = self._opening.begin(opener)
+        opening = self._opening.begin(self._open, request, opener, outlet)
         try:
-            delivery = await asyncio.shield(opening)
+            answer = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unused)
             raise
-        body = Body(delivery)
         try:
-            await self._answer(request, delivery, body, outlet)
+            await outlet.start(answer.status, answer.headers)
+            if answer.first is not None:
+                await self._stream(answer.first, answer.body, outlet)
+            await outlet.end()
         finally:
-            # Begun and shielded: the server cancels this when it stops, and then whatever task has
-            # not begun yet, and the source must close anyway.
-            await asyncio.shield(self._opening.begin(body.close, outlet.written))
+            if not answer.body.is_closed:
+                # Begun and shielded: the server cancels this when it stops, and then whatever task
+                # has not begun yet, and the source must close anyway.
+                await asyncio.shield(self._opening.begin(answer.body.close, outlet.written))
 
-    async def _answer(
-        self, request: Request, delivery: Delivery, body: Body, outlet: Outlet
-    ) -> None:
+    def _open(self, request: Request, opener: Opener, outlet: Outlet) -> _Answer:
+        """Whatever can fail does so here, while there is still a status to say it with."""
+        delivery = opener()
+        body = Body(delivery, by_kernel=outlet.lends)
+        try:
+            return self._answer(request, delivery, body, outlet)
+        except BaseException:
+            body.close(0)
+            raise
+
+    def _answer(self, request: Request, delivery: Delivery, body: Body, outlet: Outlet) -> _Answer:
         headers = _headers(delivery)
         if is_refused(request.headers, delivery.etag):
-            await outlet.start(412, [*headers, (b"content-length", b"0")])
-            await outlet.end()
-            return
+            return _Answer(412, [*headers, (b"content-length", b"0")], body)
         if is_known(request.headers, delivery.etag):
-            await outlet.start(304, headers)
-            await outlet.end()
-            return
+            return _Answer(304, headers, body)
         size = delivery.size
         if request.method == "HEAD":
             length = [] if size is None else [(b"content-length", str(size).encode())]
-            await outlet.start(200, [*headers, *length])
-            await outlet.end()
-            return
+            return _Answer(200, [*headers, *length], body)
         if size is None:
             raise AssertionError("a GET has a size")
         wanted = self._bounded(chosen_range(wanted_range(request.headers, delivery.etag), size))
@@ -136,12 +155,11 @@ class SoundSender:
             headers.append((b"content-range", f"bytes {start}-{stop - 1}/{size}".encode()))
         headers.append((b"content-length", str(stop - start).encode()))
         body.select(start, stop)
-        # Whatever can fail does so here, while there is still a status to say it with.
-        first = await self._reading.run(body.pull)
+        with self._making:
+            first = body.begin()
         outlet.require_reader()
-        await self._opening.run(delivery.started)
-        await outlet.start(200 if wanted is None else 206, headers)
-        await self._stream(first, delivery, body, outlet)
+        delivery.started()
+        return _Answer(200 if wanted is None else 206, headers, body, first)
 
     def _bounded(self, wanted: tuple[int, int] | None) -> tuple[int, int] | None:
         # A server may send less than a range asked for (RFC 9110, section 15.3.7): the rest is
@@ -150,22 +168,27 @@ class SoundSender:
             return wanted
         return wanted[0], min(wanted[1], wanted[0] + self._piece_bytes)
 
-    async def _stream(self, data: bytes, delivery: Delivery, body: Body, outlet: Outlet) -> None:
-        while data:
+    async def _stream(self, data: bytes, body: Body, outlet: Outlet) -> None:
+        while True:
             # Each part is checked against the mask when it is pulled, so one is pulled only when
             # the one before has left: at most a second of sound is on its way when a span comes
             # (contract.md 3.6). While it waits for its reader, the watch looks on.
-            await self._watch.over(delivery, outlet.write(data))
-            await self._watch.over(delivery, outlet.drained())
+            if data and outlet.is_clear:
+                await outlet.write(data)
+            elif data:
+                await self._watch.over(body.delivery, outlet.write(data))
+            if not outlet.is_clear:
+                await self._watch.over(body.delivery, outlet.drained())
             data = await outlet.pour(body, self._reading)
             outlet.require_reader()
-        await outlet.end()
+            if not data:
+                return
 
 
-def _close_unused(opening: asyncio.Future[Delivery]) -> None:
+def _close_unused(opening: asyncio.Future[_Answer]) -> None:
     """Close what was opened for a request that was cancelled in the meantime."""
-    with contextlib.suppress(CallreelError, asyncio.CancelledError):
-        opening.result().close(0)
+    with contextlib.suppress(CallreelError, ReaderGone, asyncio.CancelledError):
+        opening.result().body.close(0)
 
 
 def _headers(delivery: Delivery) -> list[tuple[bytes, bytes]]:

@@ -135,7 +135,7 @@ class House:
             delivery.started()
             return b"".join(delivery.stream(0, delivery.size))
         finally:
-            delivery.close(1)
+            delivery.close(1).result()
 
     def actions(self, recording: str) -> list[tuple[str, str]]:
         """What the audit log tells of a recording."""

@@ -50,7 +50,7 @@ def test_no_sound_leaves_after_a_new_mask_but_the_piece_that_was_on_its_way(
             shown.one("masks that came during an answer and stopped it at once")
         assert next(pieces, b"") == b""
         old = delivery.etag
-        delivery.close(sent)
+        delivery.close(sent).result()
         again = house.deliver.open(
             token_of(house.ask(ann, recording, spec)), head=True, address=None
         )

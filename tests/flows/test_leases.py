@@ -87,7 +87,7 @@ class Linked:
             delivery.started()
             return b"".join(delivery.stream(0, delivery.size))
         finally:
-            delivery.close(1)
+            delivery.close(1).result()
 
     def later(self, ms: int) -> None:
         """Time goes by."""
@@ -166,7 +166,7 @@ def test_each_lease_has_its_own_places(linked: Linked) -> None:
         listen(first)
     open_now.append(listen(second))
     for delivery in open_now:
-        delivery.close()
+        delivery.close().result()
     listen(first).close()
 
 
@@ -410,7 +410,7 @@ def test_what_ends_a_lease_stops_its_sound(
     with pytest.raises(expected):
         next(stream)
     assert linked.listening.changed([delivery]) == [delivery]
-    delivery.close(1)
+    delivery.close(1).result()
 
 
 @pytest.mark.parametrize(("end", "expected"), ENDS[:7], ids=NAMES[:7])
@@ -449,7 +449,7 @@ def test_a_file_is_kept_only_where_the_link_said_so(linked: Linked) -> None:
     held = linked.leases.find(begun.secret)
     delivery = linked.leases.open_to_keep(held, AudioSpec("wav"), head=False, address=None)
     delivery.started()
-    delivery.close(7)
+    delivery.close(7).result()
     assert delivery.disposition == "attachment"
     (ended,) = linked.told("sound.end")
     assert ended.detail["door"] == "download"

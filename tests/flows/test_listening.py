@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from callreel.access.tokens import sign, verify
 from callreel.db import calls, masks, users
+from callreel.db.listened import listened
 from callreel.errors import (
     CallreelError,
     MaskChanged,
@@ -53,8 +54,32 @@ def test_a_token_fetches_the_masked_sound_and_all_of_it_is_written_down(house: H
     assert len(heard) == issued.size_bytes
     assert samples(heard).shape == (SOUND_S * 8000, 2)
     assert house.hear(issued) == heard
-    started = [("sound.start", "allowed"), ("sound.end", "allowed")]
-    assert house.actions(recording)[-5:] == [("token.issue", "allowed"), *started, *started]
+    told = [("token.issue", "allowed"), ("sound.start", "allowed")]
+    assert house.actions(recording)[-4:] == [*told, *[("sound.end", "allowed")] * 2]
+
+
+def test_a_token_that_is_used_again_is_one_listening_with_all_its_bytes(house: House) -> None:
+    """Players ask for many ranges: from one address, under one mask, they began once."""
+    recording = RecordingId(house.take("a", extension="2104", start_s=0))
+    issued = house.ask(house.user("ann", Role.SUPERVISOR), recording)
+
+    def fetch(address: str, sent: int) -> None:
+        delivery = house.deliver.open(token_of(issued), head=False, address=address)
+        delivery.started()
+        delivery.close(sent).result()
+        house.now = UnixMillis(house.now + 1000)
+
+    for address, sent in (("192.0.2.1", 10), ("192.0.2.1", 20), ("192.0.2.2", 5)):
+        fetch(address, sent)
+    ada = house.user("ada", Role.SUPERVISOR)
+    house.masking.add(ada, recording, Span(1.0, 2.0), "card", address=None)
+    fetch("192.0.2.1", 40)
+    with house.db.read() as conn:
+        found = listened(conn, ALL, START, UnixMillis(house.now + 1), 10)
+    told = [(each.listening.address, each.listening.bytes_sent) for each in found]
+    assert sorted(told) == [("192.0.2.1", 30), ("192.0.2.1", 40), ("192.0.2.2", 5)]
+    first = next(each.listening for each in found if each.listening.bytes_sent == 30)
+    assert first.until == first.at + 1000
 
 
 def test_a_signal_on_either_leg_masks_the_shared_recording_for_both(house: House) -> None:
@@ -339,11 +364,11 @@ def test_slots_are_bounded_and_come_back(house: House) -> None:
             house.deliver.open(token, head=False, address=None)
         assert full.value.retry_after_s
     for delivery in open_now:
-        delivery.close()
-        delivery.close()
+        delivery.close().result()
+        delivery.close().result()
     open_now = [house.deliver.open(token, head=False, address=None) for _ in range(2)]
     for delivery in open_now:
-        delivery.close()
+        delivery.close().result()
 
 
 def test_head_tells_the_size_without_encoding(house: House, tmp_path: Path) -> None:
@@ -404,6 +429,6 @@ def test_an_end_that_cannot_be_written_down_is_told_to_the_log(house: House) -> 
     deliveries = [house.deliver.open(token, head=False, address=None) for _ in range(2)]
     in_transaction(house, "DROP TABLE audit")
     for delivery in deliveries:
-        delivery.close()
+        delivery.close().result()
     assert len(house.lost) == 2
     house.deliver.open(token, head=False, address=None).close()

@@ -371,7 +371,7 @@ def test_a_site_chooses_what_is_written_over_its_masks(house: House) -> None:
     def tag(name: str) -> str:
         token = token_of(house.ask(ann, recording, AudioSpec(name)))
         delivery = house.deliver.open(token, head=True, address=None)
-        delivery.close()
+        delivery.close().result()
         return delivery.etag
 
     tone = {}

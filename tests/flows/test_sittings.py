@@ -90,7 +90,7 @@ class Room:
         delivery = self.open(listener, address)
         delivery.started()
         sent = len(b"".join(delivery.stream(start, start + count)))
-        delivery.close(sent)
+        delivery.close(sent).result()
 
     def rows(self) -> list[playbacks.Playback]:
         """The sittings, in their order."""
@@ -139,7 +139,7 @@ def test_a_row_is_there_before_the_first_byte(room: Room) -> None:
     delivery.started()
     (row,) = room.rows()
     assert row.sent == ()
-    delivery.close(0)
+    delivery.close(0).result()
 
 
 def test_a_name_that_is_used_again_is_another_sitting(room: Room) -> None:
@@ -210,9 +210,9 @@ def test_files_at_the_same_time_keep_their_own_numbers(room: Room) -> None:
     room.later(1000)
     quick.started()
     room.later(1000)
-    quick.close(1234)
+    quick.close(1234).result()
     room.later(1000)
-    slow.close(9876)
+    slow.close(9876).result()
     first, second = room.told()
     assert (first.what, first.bytes_sent, first.label) == ("download: wav both", 9876, None)
     assert second.what == "download: mp3 both"

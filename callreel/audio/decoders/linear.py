@@ -7,13 +7,14 @@ even one, and are clipped. No dither: what is stored decides alone what is heard
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from callreel.audio.blocks import RawBlock, StoredBytes
+from callreel.audio.blocks import RawBlock, StoredBytes, StoredPlace
 from callreel.audio.g711 import G711Bytes, Int16s, alaw_decode, ulaw_decode
-from callreel.audio.reader import ByteReader
+from callreel.audio.reader import ByteReader, SendingReader, can_send
 from callreel.errors import Unplayable
 from callreel.model import SourceFacts
 from callreel.wording import to_translate
@@ -30,6 +31,10 @@ class LinearSource:
     def __init__(self, reader: ByteReader, facts: SourceFacts) -> None:
         self.facts = facts
         self._reader = reader
+        self.place: Callable[[int, int], StoredPlace] | None = None
+        """As ``PlacedSource.place``."""
+        if can_send(reader):
+            self.place = partial(_placed, reader, facts)
 
     def read(self, start: int, count: int) -> RawBlock:
         """Frames [start, start + count), which must lie inside the recording.
@@ -54,6 +59,11 @@ class LinearSource:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _placed(reader: SendingReader, facts: SourceFacts, start: int, count: int) -> StoredPlace:
+    width = facts.block_align
+    return StoredPlace(reader, facts.data_offset + start * width, count * width)
 
 
 def nearest_int16(scaled: npt.NDArray[np.float64]) -> Int16s:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from callreel.audio.blocks import SafeBlock, SafeBytes, SafeExtents
+from callreel.audio.blocks import SafeBlock, SafeBytes, SafeExtent, SafeExtents, extent_of
 from callreel.audio.g711 import alaw_encode, ulaw_encode
 from callreel.audio.masked import SafeSound
 from callreel.audio.virtual import Part
 from callreel.errors import BadRequest
+from callreel.spans import Interval
 from callreel.wording import to_translate
 
 REVISION = "wav2"
@@ -23,6 +24,16 @@ CODECS = {"wav": "pcm_s16le", "wav-ulaw": "ulaw", "wav-alaw": "alaw"}
 """What is in each, by its name in ``SourceFacts.codec``."""
 _LARGEST = 0xFFFF_FFFF
 """RIFF keeps sizes in 32 bits."""
+
+
+MOST_PREPARED = 1 << 20
+"""Bytes of a masked stretch that is kept: a minute of the telephone's PCM."""
+Keep = Callable[[Interval, Callable[[], SafeBytes]], SafeBytes]
+"""From frames, and what makes them, to them."""
+
+
+def _made(_frames: Interval, make: Callable[[], SafeBytes]) -> SafeBytes:
+    return make()
 
 
 def wav_size(name: str, frames: int, channels: int) -> int:
@@ -90,17 +101,57 @@ class WavSegments:
         sound: What it holds.
         clear: Of the same recording and channels, where that is stored in this very encoding: what
             is not masked is then sent as it is stored. None encodes everything.
+        keep: Gives what is masked, made now if it is not kept.
     """
 
-    def __init__(self, name: str, sound: SafeSound, clear: SafeExtents | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        sound: SafeSound,
+        clear: SafeExtents | None = None,
+        keep: Keep = _made,
+    ) -> None:
         self._name = name
         self._sound = sound
         self._clear = clear
+        self._keep = keep
         self.size = wav_size(name, sound.frames, sound.channels)
         self.header = SafeBytes(wav_header(name, sound.rate_hz, sound.frames, sound.channels))
         # Even, so that the pad byte never begins a segment of its own.
         self._frames = sound.rate_hz - sound.rate_hz % 2
         self.segment_size = self._frames * sound.channels * _sample_bytes(name)
+
+    def extents(self, start: int, stop: int) -> Iterator[tuple[int, SafeExtent]]:
+        """What of the bytes [start, stop) needs no making, and at which byte each begins.
+
+        That is what lies in a file, and what is masked between, which is made once and kept.
+        """
+        if self._clear is None or not self._clear.has_place:
+            return
+        width = self._sound.channels * _sample_bytes(self._name)
+        head = len(self.header)
+        first = max(0, start - head) // width
+        last = min(self._sound.frames, -(-(stop - head) // width))
+        if first >= last:
+            return
+        for frame, end, stored in self._clear.extents(first, last):
+            extent = stored or self._prepared(frame, end, width)
+            if extent is not None:
+                begin = head + frame * width
+                at = max(start, begin)
+                yield at, extent.part(at - begin, stop - at)
+
+    def _prepared(self, start: int, stop: int, width: int) -> SafeExtent | None:
+        """A masked stretch; None where it is too long to be kept."""
+        if (stop - start) * width > MOST_PREPARED:
+            return None
+
+        def make() -> SafeBytes:
+            seconds = range(start, stop, self._frames)
+            each = ((at, min(self._frames, stop - at)) for at in seconds)
+            return SafeBytes(b"".join(self._encode(self._sound.read(*one)) for one in each))
+
+        return extent_of(self._keep((start, stop), make))
 
     def segment(self, index: int) -> Iterator[Part]:
         """One second, with the pad byte where the last one ends on an odd byte."""
