@@ -15,6 +15,9 @@ BIN := $(VENV)/bin
 # An environment that looks like somebody else's must not leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# The lock is complete, so nothing is resolved: pip would take up "coverage[toml]" with the newest
+# coverage there is, and end because that one is not pinned.
+LOCKED := --require-hashes --no-deps --requirement
 # Every file is pinned by hash, so where pip finds it does not matter; no build fetches anything.
 INSTALL_US := $(PIP) install --no-deps --no-index --no-build-isolation --editable .
 
@@ -88,12 +91,12 @@ $(BIN)/python:
 
 $(VENV)/.installed: requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing locked dependencies into $(VENV) (once).'
-	@$(PIP) install --require-hashes --requirement requirements/run.txt
+	@$(PIP) install $(LOCKED) requirements/run.txt
 	@$(INSTALL_US)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
-	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@$(PIP) install $(LOCKED) requirements/dev.txt
 	@touch $@
 
 $(VENV)/.test-programs: tools/test-programs.sh | $(VENV)/.installed-dev
