@@ -64,6 +64,8 @@ class Outlet:
         self._pace = pace
         self._waited_s = 0.0
         self._taken = 0
+        self.lends = way_out is not None and way_out.lends()
+        """Whether a body may be poured."""
         self.started = False
         self.ended = False
         self.written = 0
@@ -113,11 +115,6 @@ class Outlet:
         self._taken += taken
         if self._taken >= self._pace.bytes_per_s * self._pace.over_s:
             self._taken, self._waited_s = 0, 0.0
-
-    @property
-    def lends(self) -> bool:
-        """Whether a body may be poured."""
-        return self._way_out is not None and self._way_out.lends()
 
     @property
     def is_clear(self) -> bool:
@@ -200,8 +197,12 @@ class Body:
         Raises: as ``Delivery.stream``.
         """
         with self._lock:
-            part = self._next()
-            return self._read(part) if isinstance(part, SafeExtent) else part
+            try:
+                part = self._next()
+                return self._read(part) if isinstance(part, SafeExtent) else part
+            except BaseException:
+                self._drop()
+                raise
 
     def _next(self) -> bytes | SafeExtent:
         """What is left of an extent, or the next part; empty at the end."""
@@ -251,6 +252,7 @@ class Body:
                 if taken < len(part):
                     return Poured(sent, part[taken:])
         except Exception as error:  # noqa: BLE001  # raised once what was sent is counted
+            self._drop()
             return Poured(sent, error=error)
         return Poured(sent)
 
@@ -263,8 +265,13 @@ class Body:
         with self._lock:
             self._close(written)
 
+    def _drop(self) -> None:
+        """Nothing more comes of it: what may not go on must not go on with its next part."""
+        self._parts, self._extent = iter(()), None
+
     def _close(self, written: int) -> None:
-        self._parts, self._extent, self.is_closed = iter(()), None, True
+        self._drop()
+        self.is_closed = True
         self.delivery.close(written + self._poured)
 
 

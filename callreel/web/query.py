@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from callreel.errors import BadRequest
@@ -72,14 +73,18 @@ def run_together(
 
 def _pieces(raw: bytes, names: Iterable[str]) -> Iterator[bytes]:
     """What lies between separators and beginnings of known names."""
-    # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
-    alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
-    borders = re.compile(f"[&;]|(?:{alternatives})=".encode(), re.IGNORECASE)
     begin = 0
-    for border in borders.finditer(raw):
+    for border in _borders(tuple(names)).finditer(raw):
         yield raw[begin : border.start()]
         begin = border.end() if border.group() in {b"&", b";"} else border.start()
     yield raw[begin:]
+
+
+@lru_cache(maxsize=16)
+def _borders(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    # Longest first, and a name is consumed whole: "type=" does not begin inside "objtype=".
+    alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.compile(f"[&;]|(?:{alternatives})=".encode(), re.IGNORECASE)
 
 
 def strict(raw: bytes, known: Iterable[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from callreel.access.identity import Verifier, hash_password
+from callreel.audio.blocks import SafeExtents
 from callreel.audio.g711 import alaw_encode, ulaw_encode
 from callreel.audio.obfuscate import clear_extents, obfuscate
 from callreel.bootstrap import DatabaseUsers
@@ -62,6 +63,7 @@ from tests.audio.test_codec_memory import LOSSY, PREDICTING
 from tests.audio.test_codec_memory import twins as packet_twins
 from tests.counts import FULL, Shown
 from tests.flows.house import ALL, START, House, open_house
+from tests.flows.pouring import poured
 
 PAIRS = 500 if FULL else 12
 LOSSY_SHARE = 0.3
@@ -282,11 +284,28 @@ def doors(
             answers.append(seen(echo.get(path, headers={"Range": asked})))
             answers.append(seen(echo.get(path, headers={"Range": asked, "If-Range": tag})))
         answers.append(seen(echo.get(path, headers={"If-None-Match": tag})))
+        answers += by_kernel(twin, path.rpartition("/")[2], size, draw)
     answers += linked(web, recording, draw)
     with twin.house.db.read() as conn:
         rows = conn.exec_driver_sql("SELECT * FROM calls ORDER BY id LIMIT 99").all()
     answers.append((0, [], repr(rows).encode()))
     return answers + exported(twin, recording, draw)
+
+
+def by_kernel(
+    twin: Twin, token: str, size: int, draw: random.Random
+) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    """What a socket gets of a token, whole and in pieces, where the kernel sends what is stored."""
+    answers = []
+    for start in (0, draw.randrange(size)):
+        delivery = twin.house.deliver.open(token, head=False, address=None)
+        try:
+            delivery.started()
+            stop = draw.choice([size, draw.randrange(start, size)])
+            answers.append((0, [], poured(delivery, start, stop)))
+        finally:
+            delivery.close().result()
+    return answers
 
 
 def linked(
@@ -376,14 +395,22 @@ def one_frame_less(block: Any, start: int, mask: Mask, *fill: Any) -> Any:  # no
     return obfuscate(block, start, Mask(shorter), *fill)
 
 
-def nothing_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as clear_extents
+def nothing_held_back(mask: Mask, stored: Any, place: Any = None) -> Any:  # noqa: ANN401  # as clear_extents
     """All stored bytes leave as they are."""
-    return clear_extents(Mask(tuple(() for _ in mask.channels)), stored)
+    return clear_extents(Mask(tuple(() for _ in mask.channels)), stored, place)
 
 
-def one_channel_held_back(mask: Mask, stored: Any) -> Any:  # noqa: ANN401  # as clear_extents
+def one_channel_held_back(mask: Mask, stored: Any, place: Any = None) -> Any:  # noqa: ANN401  # as clear_extents
     """A frame of which only the right channel is masked leaves as it is stored."""
-    return clear_extents(Mask(mask.channels[:1]), stored)
+    return clear_extents(Mask(mask.channels[:1]), stored, place)
+
+
+_EXTENTS = SafeExtents.extents
+
+
+def nothing_held_back_from_the_kernel(safe: Any, start: int, stop: int) -> Any:  # noqa: ANN401  # as extents
+    """What is read is as it should be; what is sent from the file is all of it."""
+    return _EXTENTS(clear_extents(Mask(((),)), safe._stored, safe._place), start, stop)
 
 
 def nothing_withheld(reader: Any, *_: Any) -> Any:  # noqa: ANN401  # as withheld
@@ -398,6 +425,7 @@ def nothing_withheld(reader: Any, *_: Any) -> Any:  # noqa: ANN401  # as withhel
         ("masked", "obfuscate", one_frame_less),
         ("pipeline", "clear_extents", nothing_held_back),
         ("pipeline", "clear_extents", one_channel_held_back),
+        ("blocks.SafeExtents", "extents", nothing_held_back_from_the_kernel),
         ("sources", "withheld", nothing_withheld),
     ],
 )

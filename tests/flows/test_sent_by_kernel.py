@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from callreel.store.local import LocalHandle
 from callreel.web.outlet import Body, Poured
 from tests.counts import FULL, Shown
 from tests.flows.house import WAV, House, token_of
+from tests.flows.pouring import line, poured
 
 RANGES = 400 if FULL else 40
 
@@ -48,44 +48,6 @@ def opened(house: House, recording: RecordingId, spec: AudioSpec = WAV) -> Itera
         yield delivery
     finally:
         delivery.close().result()
-
-
-@contextmanager
-def line() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two ends; the first does not block, and takes a little at a time."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        yield ours, theirs
-
-
-def poured(delivery: Delivery, start: int, stop: int) -> bytes:
-    """What arrives when a body is poured, as the sender does it."""
-    got = bytearray()
-    with line() as (ours, theirs):
-
-        def read() -> None:
-            while data := theirs.recv(1 << 16):
-                got.extend(data)
-
-        reading = threading.Thread(target=read)
-        reading.start()
-        body = Body(delivery, by_kernel=True)
-        body.select(start, stop)
-        rest = body.begin()
-        over = False
-        while not over:
-            ours.setblocking(True)
-            ours.sendall(rest)
-            ours.setblocking(False)
-            sent = body.pour(os.dup(ours.fileno()), 0)
-            if sent.error is not None:
-                raise sent.error
-            rest, over = sent.rest, sent.is_over
-        ours.shutdown(socket.SHUT_WR)
-        reading.join(20)
-    return bytes(got)
 
 
 def test_what_is_poured_is_what_is_streamed(
