@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from callreel.wording import to_translate, worded
 
 BUSY_TIMEOUT_S = 5
 """How long a writer waits for another before it is told to come back."""
+_CLOSE_S = 5.0
 
 # Any number that nobody else takes; it orders the rows of the feed of changes.
 CHANGES_LOCK = 0x63616C6C
@@ -78,6 +79,7 @@ class Database:
         self.dialect = writers.dialect.name
         self.is_at_hand = self.dialect == "sqlite"
         """Whether a look-up is answered by this process, in microseconds."""
+        self._finishing: list[Callable[[], None]] = []
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -203,11 +205,26 @@ class Database:
             return False
         return True
 
+    def before_close(self, finish: Callable[[], None]) -> None:
+        """Have something called first, when this is closed: it writes what nobody waits for."""
+        self._finishing.append(finish)
+
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; those that are in use get some seconds to come back."""
+        for finish in self._finishing:
+            finish()
         self._lookups.close()
-        self._readers.dispose()
-        self._writers.dispose()
+        deadline = time.monotonic() + _CLOSE_S
+        for engine in {self._readers, self._writers}:
+            # What comes back after this goes into a pool that nobody closes any more.
+            while _in_use(engine) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            engine.dispose()
+
+
+def _in_use(engine: Engine) -> int:
+    pool = engine.pool
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
 def open_database(url: str) -> Database:

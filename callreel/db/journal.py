@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
 from callreel.db import audit
 from callreel.db.database import Database
+from callreel.db.later import Later
 from callreel.errors import BadRequest, Conflict
 
 _MOST_TOGETHER = 500
@@ -43,7 +44,7 @@ class Journal:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._is_writing = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._writer = Later(db, "journal", 1)
 
     def add(self, entry: audit.AuditEntry) -> None:
         """Add a row; returns when it is durable.

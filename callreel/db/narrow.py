@@ -18,6 +18,8 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    and_,
+    func,
     literal_column,
     or_,
     select,
@@ -35,12 +37,15 @@ from callreel.model import Scope
 
 MOST = 2_000
 """Calls that are named to the database one by one."""
+MOST_GATHERED = 20_000
+"""Calls that are put in order, where reading along the time might mean to read millions."""
 MOST_NAMES = 200
 """Names of callers, and people, that one text can mean."""
 _LAST = "\U0010ffff"
 """No number goes on with this."""
 
-_Ids = Select[Any]
+_Source = ColumnElement[bool]
+"""A condition on calls that an index knows."""
 
 
 IN_TIME = frozenset({"id", "started_at", "site_id", "direction", "disposition", "extension"})
@@ -58,6 +63,9 @@ class Found:
     """Where there are some, each of the calls meets one of them at least, and an index that goes on
     with the time leads to the calls of each: their newest are the newest of all. One that is always
     true: they are so few that they can be put in order before anything else is read of them."""
+    apart: list[ColumnElement[bool]] | None = None
+    """In place of ``where`` for a list by its sides: no index goes on with the time, but each side
+    leads to so few calls that all of them are put in order. No other index knows these."""
 
 
 def found_by(
@@ -75,14 +83,22 @@ def found_by(
     """
     found = [in_scope(scope), *conditions(wanted)]
     sides, others = _sides(wanted) if along is IN_TIME else ((), wanted)
+    by_id = [_without_index(each, _BY_ID) for each in found]
+    parts = []
     for sources in _parts(conn, scope, others):
-        ids = _few(conn, sources)
+        ids = _few(conn, map(_calls, sources))
         if ids is not None:
-            by_id = [_without_index(each, _BY_ID) for each in found]
             return Found([call_records.c.id.in_(ids), *by_id], (true(),))
+        parts.append(sources)
     if along is None:
         return Found(found)
-    return Found([_without_index(each, _BY_SIDE if sides else along) for each in found], sides)
+    if sides:
+        return Found([_without_index(each, _BY_SIDE) for each in found], sides)
+    in_order = [_without_index(each, along) for each in found]
+    for sources in parts:
+        if _are_gathered(conn, sources):
+            return Found(in_order, tuple(sources), by_id)
+    return Found(in_order)
 
 
 def _sides(wanted: CallFilter) -> tuple[tuple[ColumnElement[bool], ...], CallFilter]:
@@ -105,6 +121,12 @@ def _is_ending(pattern: str) -> bool:
     return end != pattern and end.isdigit() and len(end) >= ENDING
 
 
+def unindexed(column: Column[Any]) -> ColumnElement[Any]:
+    """The same value, also where there is none, as an expression that no index knows."""
+    neutral: ColumnElement[Any] = literal_column("''")
+    return column.concat(neutral) if isinstance(column.type, Text) else column + literal_column("0")
+
+
 def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> ColumnElement[bool]:
     """The same condition; an index knows no other columns of calls than those that are kept."""
 
@@ -114,11 +136,7 @@ def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> Colu
         plain = cast("Column[Any]", element)
         if plain.name in kept:
             return None
-        # No index knows an expression; it is the same value, also where there is none.
-        neutral: ColumnElement[Any] = literal_column("''")
-        if isinstance(plain.type, Text):
-            return plain.concat(neutral)
-        return plain + literal_column("0")
+        return unindexed(plain)
 
     changed: ColumnElement[bool] = replacement_traverse(condition, {}, column)
     return changed
@@ -128,8 +146,19 @@ _BY_ID = frozenset({"id"})
 _BY_SIDE = frozenset({"id", "started_at"})
 
 
-def _few(conn: Connection, sources: Iterable[_Ids]) -> list[str] | None:
-    """The calls of some sources together; None where they are too many."""
+def _are_gathered(conn: Connection, sources: Iterable[_Source]) -> bool:
+    """Whether the calls of some sources are few enough to be put in order."""
+    left = MOST_GATHERED
+    for source in sources:
+        counted = _calls(source).limit(left + 1).subquery()
+        left -= conn.execute(select(func.count()).select_from(counted)).scalar_one()
+        if left < 0:
+            return False
+    return True
+
+
+def _few(conn: Connection, sources: Iterable[Select[Any]]) -> list[str] | None:
+    """What some sources have together; None where that is too much."""
     found: set[str] = set()
     for source in sources:
         found.update(conn.execute(source.limit(MOST + 1)).scalars())
@@ -138,7 +167,7 @@ def _few(conn: Connection, sources: Iterable[_Ids]) -> list[str] | None:
     return sorted(found)
 
 
-def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[list[_Source]]:
     """Of each part of a filter that indexes know: sources that hold all its calls together."""
     yield from _of_places(scope, wanted)
     yield from _of_sound(conn, wanted)
@@ -148,7 +177,7 @@ def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[Itera
             yield sources
 
 
-def _of_places(scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+def _of_places(scope: Scope, wanted: CallFilter) -> Iterator[list[_Source]]:
     if wanted.party is not None and (not wanted.party.startswith("*") or _is_ending(wanted.party)):
         yield _numbers(wanted.party)
     if scope.group_ids and not scope.everything and not scope.site_ids:
@@ -157,26 +186,26 @@ def _of_places(scope: Scope, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
         yield [_of_people(directory_users.c.group_id == wanted.group_id)]
 
 
-def _of_sound(conn: Connection, wanted: CallFilter) -> Iterator[Iterable[_Ids]]:
+def _of_sound(conn: Connection, wanted: CallFilter) -> Iterator[list[_Source]]:
     c = call_records.c
     if wanted.rec:
-        yield [_calls(c.recording_id >= "")]
+        yield [c.recording_id >= ""]
     if wanted.noted:
-        yield [select(notes.c.call_id).where(notes.c.removed_at.is_(None)).distinct()]
+        yield [c.id.in_(select(notes.c.call_id).where(notes.c.removed_at.is_(None)))]
     if wanted.at_least_s is not None:
-        yield [_calls(c.duration_s >= wanted.at_least_s)]
+        yield [c.duration_s >= wanted.at_least_s]
     if wanted.at_most_s is not None:
-        yield [_calls(c.duration_s <= wanted.at_most_s)]
+        yield [c.duration_s <= wanted.at_most_s]
     for asked, state in ((wanted.mask, "active"), (wanted.proposed, "proposed")):
         recordings = _few(conn, [_with_spans(state)]) if asked else None
         if recordings is not None:
-            yield [_calls(c.recording_id.in_(recordings))]
+            yield [c.recording_id.in_(recordings)]
 
 
-def _of_term(conn: Connection, term: Term) -> list[_Ids] | None:
+def _of_term(conn: Connection, term: Term) -> list[_Source] | None:
     """Where a term can be found; None where no index tells."""
     c, text = call_records.c, term.text
-    extension = _calls(c.extension == text)
+    extension = c.extension == text
     if term.field is Field.ANY and is_number(text):
         pattern = text if "*" in text else text + "*"
         if pattern.startswith("*") and not _is_ending(pattern):
@@ -184,12 +213,12 @@ def _of_term(conn: Connection, term: Term) -> list[_Ids] | None:
         return [*_numbers(pattern), extension]
     if term.field is Field.EXT:
         return None if "*" in text else [extension]
-    sources: list[_Ids] = []
+    sources: list[_Source] = []
     if term.field in {Field.ANY, Field.PARTY}:
         names = _names(conn, text)
         if names is None or text.startswith("*"):
             return None
-        sources += [_calls(c.caller_name.in_(names)), *_numbers(text)]
+        sources += [c.caller_name.in_(names), *_numbers(text)]
     if term.field in {Field.ANY, Field.AGENT}:
         u = directory_users.c
         sources += [extension, _of_people(or_(u.extension == text, holds(u.name, text)))]
@@ -197,13 +226,13 @@ def _of_term(conn: Connection, term: Term) -> list[_Ids] | None:
         found = select(groups.c.id).where(holds(groups.c.name, text))
         sources.append(_of_people(directory_users.c.group_id.in_(found)))
     if term.field in {Field.ANY, Field.ID}:
-        sources += [_calls(c.id == text), _calls(c.unique_id == text)]
+        sources += [c.id == text, c.unique_id == text]
     if term.field is Field.ID:
-        sources += [_calls(c.linked_id == text), _calls(c.voicefilename == text)]
+        sources += [c.linked_id == text, c.voicefilename == text]
     return sources or None
 
 
-def _with_spans(state: str) -> _Ids:
+def _with_spans(state: str) -> Select[Any]:
     return select(spans.c.recording_id).where(spans.c.state == state).distinct()
 
 
@@ -214,19 +243,19 @@ def _names(conn: Connection, text: str) -> list[str] | None:
     return found if len(found) <= MOST_NAMES else None
 
 
-def _numbers(pattern: str) -> list[_Ids]:
+def _numbers(pattern: str) -> list[_Source]:
     """Calls with a number: whole, by its beginning, or by its end."""
     sides = (call_records.c.from_number, call_records.c.to_number)
     if pattern.endswith("*") and len(pattern) > 1:
         begin = pattern[:-1]
-        return [_calls(side >= begin, side < begin + _LAST) for side in sides]
-    return [_calls(matches(side, pattern)) for side in sides]
+        return [and_(side >= begin, side < begin + _LAST) for side in sides]
+    return [matches(side, pattern) for side in sides]
 
 
-def _of_people(condition: ColumnElement[bool]) -> _Ids:
+def _of_people(condition: ColumnElement[bool]) -> _Source:
     people = select(directory_users.c.id).where(condition)
-    return _calls(call_records.c.directory_user_id.in_(people))
+    return call_records.c.directory_user_id.in_(people)
 
 
-def _calls(*where: ColumnElement[Any]) -> _Ids:
-    return select(call_records.c.id).where(*where)
+def _calls(source: _Source) -> Select[Any]:
+    return select(call_records.c.id).where(source)

@@ -7,8 +7,9 @@ however many come in meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,15 +21,19 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     union,
 )
 
 from callreel.db import cursor as place
 from callreel.db.call_filter import CallFilter
-from callreel.db.narrow import IN_TIME, Found, found_by
+from callreel.db.narrow import IN_TIME, Found, found_by, unindexed
 from callreel.db.rows import calls_of_rows, select_calls
 from callreel.db.schema import call_records
 from callreel.model import Call, Scope
+
+NEAR = 2_000
+"""Calls that are read in the hope that they fill a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +105,93 @@ def page_of(
     Raises:
         BadRequest: The cursor is not one of ours.
     """
-    c = call_records.c
-    key, falling = _ORDERS[order]
-    column = c[key]
-    where = list(found.where)
-    if cursor is not None:
-        at, call_id = place.read(cursor)
-        last: ColumnElement[object] = literal(at)
-        if key != "started_at":
-            # A place holds whole numbers; of anything else the row of the last call tells.
-            last = select(column).where(c.id == call_id).scalar_subquery()
-        beyond = column < last if falling else column > last
-        after = c.id < call_id if falling else c.id > call_id
-        # The first says nothing that the second does not, but leads straight to the place.
-        bound = column <= last if falling else column >= last
-        where += [bound, or_(beyond, and_(column == last, after))]
-    ends = (column.desc(), c.id.desc()) if falling else (column, c.id)
-    if found.sides:
-        sides = (
-            select(c.id).where(*where, side).order_by(*ends).limit(limit + 1).subquery()
-            for side in found.sides
-        )
-        where = [c.id.in_(union(*(select(side.c.id) for side in sides)))]
-    rows = conn.execute(query.where(*where).order_by(*ends).limit(limit + 1)).mappings().all()
+    line = _Line(*_ORDERS[order], None if cursor is None else place.read(cursor))
+    if found.apart is None:
+        rows = _read(conn, query, found.where, found.sides, line, limit)
+    else:
+        # Where the filter finds much after all, the next calls of all fill a page sooner.
+        near = [*found.where, line.near(conn, NEAR)]
+        rows = _read(conn, query, near, (), line, limit)
+        if len(rows) <= limit:
+            apart = replace(line, is_indexed=False)
+            rows = _read(conn, query, found.apart, found.sides, apart, limit)
     if len(rows) <= limit:
         return rows, None
     last_row = rows[limit - 1]
     return rows[:limit], place.make(last_row["started_at"], last_row["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Calls in an order, behind a place."""
+
+    key: str
+    falling: bool
+    place: tuple[int, str] | None
+    """Time and id of the last call that was seen."""
+    is_indexed: bool = True
+    """Whether an index may be read along it."""
+
+    @property
+    def column(self) -> ColumnElement[Any]:
+        """What it is sorted by first."""
+        column = call_records.c[self.key]
+        return column if self.is_indexed else unindexed(column)
+
+    @property
+    def ends(self) -> tuple[ColumnElement[Any], ...]:
+        """What it is sorted by."""
+        column, call_id = self.column, call_records.c.id
+        return (column.desc(), call_id.desc()) if self.falling else (column, call_id)
+
+    def behind(self) -> list[ColumnElement[bool]]:
+        """What holds for calls behind the place."""
+        if self.place is None:
+            return []
+        column, c = self.column, call_records.c
+        at, call_id = self.place
+        last: ColumnElement[object] = literal(at)
+        if self.key != "started_at":
+            # A place holds whole numbers; of anything else the row of the last call tells.
+            last = select(c[self.key]).where(c.id == call_id).scalar_subquery()
+        beyond = column < last if self.falling else column > last
+        after = c.id < call_id if self.falling else c.id > call_id
+        # The first says nothing that the second does not, but leads straight to the place.
+        bound = column <= last if self.falling else column >= last
+        return [bound, or_(beyond, and_(column == last, after))]
+
+    def near(self, conn: Connection, count: int) -> ColumnElement[bool]:
+        """What holds for so many calls, about, right behind the place; for all, if they are less.
+
+        Whatever holds for a call holds for all between it and the place.
+        """
+        edge = select(self.column).where(*self.behind()).order_by(*self.ends)
+        last = conn.execute(edge.offset(count).limit(1)).scalar()
+        if last is None:
+            return true()
+        column = self.column
+        nearer: ColumnElement[bool] = column >= last if self.falling else column <= last
+        return nearer
+
+
+def _read(
+    conn: Connection,
+    query: Select[tuple[object, ...]],
+    where: list[ColumnElement[bool]],
+    sides: Sequence[ColumnElement[bool]],
+    line: _Line,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """The next calls of a line, and one more."""
+    call_id, where = call_records.c.id, [*where, *line.behind()]
+    if sides:
+        each = (
+            select(call_id).where(*where, side).order_by(*line.ends).limit(limit + 1).subquery()
+            for side in sides
+        )
+        where = [call_id.in_(union(*(select(side.c.id) for side in each)))]
+    asked = query.where(*where).order_by(*line.ends).limit(limit + 1)
+    return conn.execute(asked).mappings().all()
 
 
 def count_calls(conn: Connection, scope: Scope, wanted: CallFilter) -> int:

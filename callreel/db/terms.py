@@ -60,7 +60,7 @@ def matches(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
 
 
 def ending(number: ColumnElement[str]) -> ColumnElement[str]:
-    """The last characters of a number; written as the indexes of migration 0013 know it."""
+    """The last characters of a number; written as the indexes of migration 0014 know it."""
     length = func.length(number)
     at = case(
         (length > literal_column("3"), length - literal_column("2")), else_=literal_column("1")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from callreel.audio.masked import output_channels
 from callreel.db import audit, playbacks
 from callreel.db.database import Database
 from callreel.db.journal import Journal
+from callreel.db.later import Later
 from callreel.errors import BadRequest, Unavailable
 from callreel.flows.delivery import ANSWER_BYTES
 from callreel.model import AudioSpec, CallId, Clock, Principal, Recording, UnixMillis
@@ -90,7 +91,7 @@ class Sittings:
         self._journal = Journal(db)
         self._clock = clock
         self._on_audit_failure = on_audit_failure
-        self._writer = ThreadPoolExecutor(_WRITERS, thread_name_prefix="sittings")
+        self._writer = Later(db, "sittings", _WRITERS)
 
     def started(self, seat: Sitting, recording: Recording) -> None:
         """Write down that sound leaves; of a sitting once for all of its pieces.

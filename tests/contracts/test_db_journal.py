@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,6 +33,10 @@ class Counted(Database):
         self.transactions = 0
         self.gate = threading.Event()
         self.gate.set()
+
+    def before_close(self, finish: Callable[[], None]) -> None:
+        """As ``Database.before_close``."""
+        self._of.before_close(finish)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -79,6 +83,51 @@ def test_a_row_is_there_when_its_writer_is_told(database: Database) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(add, range(100)))
     assert len(rows(database)) == 100
+
+
+def test_a_database_that_is_closed_waits_for_rows_that_nobody_waits_for(
+    database: Database, database_url: str
+) -> None:
+    """Those that wait together, and one that comes when all is closed: none is lost."""
+    closing = open_database(database_url)
+    counted = Counted(closing)
+    journal = Journal(counted)
+    counted.gate.clear()
+    names = [f"r{number}" for number in range(5)]
+    for name in names:
+        journal.later(replace(ENTRY, object_id=name), None)
+    wait_until(lambda: counted.transactions == 1)
+    with ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(closing.close)
+        assert not closed.done()
+        counted.gate.set()
+        closed.result(20)
+    assert sorted(rows(database)) == names
+    journal.add(replace(ENTRY, object_id="r9"))
+    assert sorted(rows(database)) == [*names, "r9"]
+    closing.close()
+
+
+def test_a_database_that_is_closed_waits_for_connections_in_use(database_url: str) -> None:
+    """Else one would come back to a pool that nobody closes any more."""
+    closing = open_database(database_url)
+    reading, read_on = threading.Event(), threading.Event()
+
+    def read() -> bool:
+        with closing.read() as conn:
+            reading.set()
+            read_on.wait(20)
+            return conn.execute(text("SELECT 1")).scalar_one() == 1
+
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(read)
+        assert reading.wait(20)
+        closed = pool.submit(closing.close)
+        with pytest.raises(TimeoutError):
+            closed.result(0.1)
+        read_on.set()
+        assert answer.result(20)
+        closed.result(20)
 
 
 def test_a_row_that_cannot_be_stored_takes_no_other_with_it(database: Database) -> None:

@@ -77,11 +77,16 @@ def filled(database: Database) -> Database:
     return database
 
 
-@pytest.mark.parametrize("most", [0, 3, 2000])
+@pytest.mark.parametrize(
+    ("most", "gathered", "near"),
+    [(0, 0, 0), (3, 0, 0), (2000, 0, 0), (0, 2000, 0), (0, 2000, 12), (3, 9, 3)],
+)
 def test_narrowing_changes_no_answer(
-    filled: Database, most: int, monkeypatch: pytest.MonkeyPatch
+    filled: Database, most: int, gathered: int, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows, counts, extent and bars of every kind of filter, whether few are named or none."""
+    """Rows, counts, extent and bars of every kind of filter, however many are named or sorted."""
+    monkeypatch.setattr(narrow, "MOST_GATHERED", gathered)
+    monkeypatch.setattr(search, "NEAR", near)
     monkeypatch.setattr(narrow, "MOST", most)
     monkeypatch.setattr(narrow, "MOST_NAMES", min(most, 2))
     with filled.read() as conn:
