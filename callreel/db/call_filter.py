@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
 from callreel.db.clock_times import ClockTime, began_at, in_progress
 from callreel.db.masks import is_current
@@ -57,6 +57,9 @@ class CallFilter:
 
 def conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     """What a filter asks of ``call_records``."""
+    if wanted.rec is False and (wanted.mask or wanted.proposed):
+        # To look for them one by one would be to read every call.
+        return [false()]
     found = [meets(term) for term in wanted.terms]
     for name, condition in _CONDITIONS.items():
         value = getattr(wanted, name)
@@ -83,7 +86,7 @@ def _recorded(wanted: bool) -> ColumnElement[bool]:
 
 def _masked(wanted: bool) -> ColumnElement[bool]:
     # Its own recording, whether or not the query around has one: a count has none.
-    found = exists(
+    found = _has(
         select(spans.c.id)
         .select_from(spans.join(recordings, recordings.c.id == spans.c.recording_id))
         .where(
@@ -91,20 +94,19 @@ def _masked(wanted: bool) -> ColumnElement[bool]:
             spans.c.state == "active",
             _masks_something(),
         )
-        .correlate(call_records)
     )
     return found if wanted else ~found
 
 
 def _noted(wanted: bool) -> ColumnElement[bool]:
-    found = exists(
+    found = _has(
         select(notes.c.id).where(notes.c.call_id == call_records.c.id, notes.c.removed_at.is_(None))
     )
     return found if wanted else ~found
 
 
 def _proposed(wanted: bool) -> ColumnElement[bool]:
-    found = exists(
+    found = _has(
         select(spans.c.id)
         .join(recordings, recordings.c.id == spans.c.recording_id)
         .where(
@@ -112,9 +114,17 @@ def _proposed(wanted: bool) -> ColumnElement[bool]:
             spans.c.state == "proposed",
             is_current(),
         )
-        .correlate(call_records)
     )
     return found if wanted else ~found
+
+
+def _has(query: Select[Any]) -> ColumnElement[bool]:
+    """Whether a call has something; looked up call by call.
+
+    PostgreSQL would rather read all spans and recordings once, seconds of work for a page of a
+    hundred; it does not where the query has an offset.
+    """
+    return query.limit(1).offset(0).correlate(call_records).exists()
 
 
 _CONDITIONS: dict[str, Callable[[Any], ColumnElement[bool]]] = {

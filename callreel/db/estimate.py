@@ -1,8 +1,9 @@
 """About how many calls a filter finds, where counting them all would take too long.
 
-Of every quarter of an hour that has calls, the calls of a few seconds are looked at, the same part
-of each; how many calls there are in all is known from the tallies. So a bar of the histogram is
-estimated from calls of its own time, and how long it takes does not depend on how many there are.
+Of every hour that has calls, or quarter of one, the calls of a few seconds are looked at, the same
+part of each; how many calls there are in all is known from the tallies. So a bar of the histogram
+is estimated from calls of its own time, and how long it takes does not depend on how many there
+are.
 """
 
 from __future__ import annotations
@@ -10,7 +11,23 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from callreel.db.call_filter import CallFilter, conditions
 from callreel.db.rows import in_scope
@@ -34,9 +51,11 @@ estimate is off by 5 %, give or take."""
 _MANY_HITS = 400
 """From here on a second digit means something."""
 
-# Prime to the length of a quarter, and near 0.618 of it: the seconds that are looked at wander
-# evenly through the quarters, whatever calls do at a full hour.
-_STRIDE_MS = 556_231
+_STRIDES_MS = {1: 556_231, 4: 2_224_921}
+"""By the quarters of a stretch of which a part is looked at. Prime to its length, and near 0.618 of
+it: the seconds that are looked at wander evenly through it, whatever calls do at a full hour."""
+_STRETCHES = 24
+"""A bar is made of so many at the least."""
 
 
 def extent(
@@ -61,17 +80,17 @@ def estimate(conn: Connection, scope: Scope, wanted: CallFilter, grain: Grain) -
 
     Its total and its talk time are rounded to the digits that mean something.
     """
-    there: dict[int, int] = {
-        row.unit: int(row.calls) for row in conn.execute(_all_calls(wanted, grain))
-    }
-    total = sum(there.values())
-    if total <= SAMPLE_CALLS:
-        return summarise(conn, scope, wanted, grain)
-    part_ms = max(1, QUARTER_MS * SAMPLE_CALLS // total)
+    there: dict[int, int] = {}
     seen: dict[int, int] = defaultdict(int)
-    rows = conn.execute(_sample(scope, wanted, grain, part_ms)).all()
-    for row in rows:
-        seen[row.unit] += int(row.seen)
+    rows = []
+    for row in conn.execute(_sample(conn, scope, wanted, grain)):
+        if row.direction is None:
+            there[row.unit] = int(row.seen)
+        else:
+            seen[row.unit] += int(row.seen)
+            rows.append(row)
+    if sum(there.values()) <= SAMPLE_CALLS:
+        return summarise(conn, scope, wanted, grain)
     hits, calls, talk_s, buckets = 0, 0.0, 0.0, []
     for row in rows:
         stands_for = there.get(row.unit, 0) / seen[row.unit]
@@ -103,37 +122,66 @@ def _in_period(wanted: CallFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _all_calls(wanted: CallFilter, grain: Grain) -> Select[*tuple[Any, ...]]:
-    t = call_tallies.c
-    unit = unit_of(t.quarter * QUARTER_MS, grain)
-    return select(unit, func.sum(t.calls).label("calls")).where(*_in_period(wanted)).group_by(unit)
-
-
 def _sample(
-    scope: Scope, wanted: CallFilter, grain: Grain, part_ms: int
-) -> Select[*tuple[Any, ...]]:
-    quarter = call_tallies.c.quarter
-    begins = quarter * QUARTER_MS + (quarter * _STRIDE_MS) % QUARTER_MS
-    parts = select(begins.label("begin")).where(*_in_period(wanted)).distinct().subquery()
-    c = call_records.c
+    conn: Connection, scope: Scope, wanted: CallFilter, grain: Grain
+) -> CompoundSelect[*tuple[Any, ...]]:
+    """The sample by bar, direction and end, and how many calls each bar has in all.
+
+    The latter have no direction. One statement, since both read all tallies of the period.
+    """
+    t, c = call_tallies.c, call_records.c
+    held = (
+        select(t.quarter, func.sum(t.calls).cast(BigInteger).label("calls"))
+        .where(*_in_period(wanted))
+        .group_by(t.quarter)
+        .cte("held")
+    )
+    quarters = 4 if grain.unit_ms >= 4 * _STRETCHES * QUARTER_MS else 1
+    stretch_ms = quarters * QUARTER_MS
+    total = select(func.sum(held.c.calls).cast(BigInteger)).scalar_subquery()
+    part_ms = 1 + literal(stretch_ms * SAMPLE_CALLS, BigInteger) // total
+    stretch = held.c.quarter // quarters
+    begins = stretch * stretch_ms + (stretch * _STRIDES_MS[quarters]) % stretch_ms
+    parts = select(begins.label("begin")).distinct().subquery()
     # Not in WHERE: an index that knows a part of the filter would lead through all of its calls.
     found = and_(true(), in_scope(scope), *conditions(wanted))
-    unit, abandoned = unit_of(c.started_at, grain), is_abandoned(c.disposition)
-    return (
-        select(
-            unit,
-            (func.min(c.started_at) // QUARTER_MS).label("quarter"),
-            c.direction,
-            abandoned,
-            func.count().label("seen"),
-            func.sum(case((found, 1), else_=0)).label("calls"),
-            func.sum(case((found, talked_ms()), else_=0)).label("talk_ms"),
-        )
-        .select_from(parts)
-        .join(
-            call_records,
-            and_(c.started_at >= parts.c.begin, c.started_at < parts.c.begin + part_ms),
-        )
-        .group_by(unit, c.direction, abandoned)
-        .order_by(unit, c.direction, abandoned)
+    one = select(
+        unit_of(c.started_at, grain),
+        (c.started_at // QUARTER_MS).label("quarter"),
+        c.direction,
+        is_abandoned(c.disposition),
+        case((found, 1), else_=0).label("calls"),
+        case((found, talked_ms()), else_=0).label("talk_ms"),
     )
+    each = _within(conn, one, parts, c.started_at, part_ms)
+    sample = select(
+        each.unit,
+        func.min(each.quarter).label("quarter"),
+        each.direction,
+        each.abandoned,
+        func.count().label("seen"),
+        func.sum(each.calls).label("calls"),
+        func.sum(each.talk_ms).label("talk_ms"),
+    ).group_by(each.unit, each.direction, each.abandoned)
+    unit = unit_of(held.c.quarter * QUARTER_MS, grain)
+    calls = func.sum(held.c.calls).cast(BigInteger)
+    none = [null().label(name) for name in ("quarter", "direction", "abandoned")]
+    totals = select(unit, *none, calls, null(), null()).group_by(unit)
+    return sample.union_all(totals).order_by("unit", "direction", "abandoned")
+
+
+def _within(
+    conn: Connection,
+    one: Select[*tuple[Any, ...]],
+    parts: FromClause,
+    at: ColumnElement[int],
+    part_ms: ColumnElement[int],
+) -> ReadOnlyColumnCollection[str, Any]:
+    """What is read of each call, of those in some parts of time: by an index, part after part."""
+    within = and_(at >= parts.c.begin, at < parts.c.begin + part_ms)
+    if conn.dialect.name != "postgresql":
+        return one.select_from(parts.join(call_records, within)).subquery().c
+    # It believes that a part is a two-hundredth of all calls, and would hold every call against
+    # every part. What has an order of its own is not taken apart.
+    found = one.where(within).order_by(at).correlate(parts).lateral()
+    return select(found).select_from(parts.join(found, true())).subquery().c

@@ -19,20 +19,22 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
+    false,
     func,
     literal_column,
     or_,
     select,
     true,
 )
-from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
+from sqlalchemy.sql.visitors import iterate
 
 from callreel.db.call_filter import CallFilter, conditions
 from callreel.db.people_schema import notes
 from callreel.db.rows import in_scope
 from callreel.db.schema import call_records, directory_users, groups, spans
 from callreel.db.tally_tables import caller_names
-from callreel.db.terms import ENDING, Field, Term, holds, is_number, matches
+from callreel.db.terms import ENDING, Field, Term, ending, holds, is_number, matches
 from callreel.model import Scope
 
 MOST = 2_000
@@ -83,22 +85,22 @@ def found_by(
     """
     found = [in_scope(scope), *conditions(wanted)]
     sides, others = _sides(wanted) if along is IN_TIME else ((), wanted)
-    by_id = [_without_index(each, _BY_ID) for each in found]
-    parts = []
+    gathered: list[_Source] = []
     for sources in _parts(conn, scope, others):
-        ids = _few(conn, map(_calls, sources))
-        if ids is not None:
-            return Found([call_records.c.id.in_(ids), *by_id], (true(),))
-        parts.append(sources)
+        count = _count(conn, sources)
+        if count <= MOST:
+            ids = {each for source in sources for each in conn.execute(_calls(source)).scalars()}
+            by_id = call_records.c.id.in_(sorted(ids))
+            return Found([by_id, *_veiled(found, _BY_ID)], (true(),))
+        if count <= MOST_GATHERED and not gathered:
+            gathered = sources
     if along is None:
         return Found(found)
     if sides:
-        return Found([_without_index(each, _BY_SIDE) for each in found], sides)
-    in_order = [_without_index(each, along) for each in found]
-    for sources in parts:
-        if _are_gathered(conn, sources):
-            return Found(in_order, tuple(sources), by_id)
-    return Found(in_order)
+        return Found(_veiled(found, _BY_SIDE), sides)
+    if gathered:
+        return Found(_veiled(found, along), tuple(gathered), _veiled(found, _BY_ID))
+    return Found(_veiled(found, along))
 
 
 def _sides(wanted: CallFilter) -> tuple[tuple[ColumnElement[bool], ...], CallFilter]:
@@ -107,13 +109,20 @@ def _sides(wanted: CallFilter) -> tuple[tuple[ColumnElement[bool], ...], CallFil
     either = (c.from_number, c.to_number)
     party = wanted.party
     if party is not None and ("*" not in party or _is_ending(party)):
-        return tuple(matches(side, party) for side in either), replace(wanted, party=None)
+        return tuple(_leads(side, party) for side in either), replace(wanted, party=None)
     for term in wanted.terms:
         if term.wanted and term.field is Field.ANY and _is_ending(term.text):
             others = tuple(each for each in wanted.terms if each is not term)
-            sides = (*(matches(side, term.text) for side in either), c.extension == term.text)
+            sides = (*(_leads(side, term.text) for side in either), c.extension == term.text)
             return sides, replace(wanted, terms=others)
     return (), wanted
+
+
+def _leads(number: ColumnElement[str], pattern: str) -> _Source:
+    """What an index that goes on with the time knows of a number; more may match than does."""
+    if _is_ending(pattern):
+        return ending(number) == pattern[-ENDING:]
+    return matches(number, pattern)
 
 
 def _is_ending(pattern: str) -> bool:
@@ -127,44 +136,51 @@ def unindexed(column: Column[Any]) -> ColumnElement[Any]:
     return column.concat(neutral) if isinstance(column.type, Text) else column + literal_column("0")
 
 
-def _without_index(condition: ColumnElement[bool], kept: frozenset[str]) -> ColumnElement[bool]:
-    """The same condition; an index knows no other columns of calls than those that are kept."""
+def _veiled(
+    conditions: Iterable[ColumnElement[bool]], but: frozenset[str]
+) -> list[ColumnElement[bool]]:
+    """The same conditions; those of other columns of calls than some say nothing to a planner.
 
-    def column(element: ExternallyTraversible, **_: object) -> ColumnElement[Any] | None:
-        if getattr(element, "table", None) is not call_records:
-            return None
-        plain = cast("Column[Any]", element)
-        if plain.name in kept:
-            return None
-        return unindexed(plain)
+    No index knows them, and each is believed to hold for every other row: of what seems to hold for
+    a few, PostgreSQL collects all to sort them.
+    """
+    return [
+        case((each, true()), else_=false()) if _columns(each) - but else each for each in conditions
+    ]
 
-    changed: ColumnElement[bool] = replacement_traverse(condition, {}, column)
-    return changed
+
+def _columns(condition: ColumnElement[bool]) -> set[str]:
+    """The columns of calls in a condition."""
+    return {
+        cast("Column[Any]", each).name
+        for each in iterate(condition)
+        if getattr(each, "table", None) is call_records
+    }
 
 
 _BY_ID = frozenset({"id"})
 _BY_SIDE = frozenset({"id", "started_at"})
 
 
-def _are_gathered(conn: Connection, sources: Iterable[_Source]) -> bool:
-    """Whether the calls of some sources are few enough to be put in order."""
-    left = MOST_GATHERED
+def _count(conn: Connection, sources: Iterable[_Source]) -> int:
+    """How many calls some sources lead to, where one is counted twice that two lead to.
+
+    Stops above MOST_GATHERED, or MOST where that is more.
+    """
+    most, found = max(MOST, MOST_GATHERED), 0
     for source in sources:
-        counted = _calls(source).limit(left + 1).subquery()
-        left -= conn.execute(select(func.count()).select_from(counted)).scalar_one()
-        if left < 0:
-            return False
-    return True
+        counted: Select[Any] = select(literal_column("1")).select_from(call_records).where(source)
+        some = counted.limit(most + 1 - found).subquery()
+        found += conn.execute(select(func.count()).select_from(some)).scalar_one()
+        if found > most:
+            break
+    return found
 
 
-def _few(conn: Connection, sources: Iterable[Select[Any]]) -> list[str] | None:
-    """What some sources have together; None where that is too much."""
-    found: set[str] = set()
-    for source in sources:
-        found.update(conn.execute(source.limit(MOST + 1)).scalars())
-        if len(found) > MOST:
-            return None
-    return sorted(found)
+def _few(conn: Connection, query: Select[Any], most: int) -> list[str] | None:
+    """What a query finds; None where that is too much."""
+    found = list(conn.execute(query.limit(most + 1)).scalars())
+    return found if len(found) <= most else None
 
 
 def _parts(conn: Connection, scope: Scope, wanted: CallFilter) -> Iterator[list[_Source]]:
@@ -197,7 +213,7 @@ def _of_sound(conn: Connection, wanted: CallFilter) -> Iterator[list[_Source]]:
     if wanted.at_most_s is not None:
         yield [c.duration_s <= wanted.at_most_s]
     for asked, state in ((wanted.mask, "active"), (wanted.proposed, "proposed")):
-        recordings = _few(conn, [_with_spans(state)]) if asked else None
+        recordings = _few(conn, _with_spans(state), MOST) if asked else None
         if recordings is not None:
             yield [c.recording_id.in_(recordings)]
 
@@ -238,9 +254,9 @@ def _with_spans(state: str) -> Select[Any]:
 
 def _names(conn: Connection, text: str) -> list[str] | None:
     """Names of callers that hold a text; None where they are too many."""
-    wanted = select(caller_names.c.name).where(holds(caller_names.c.name, text))
-    found = list(conn.execute(wanted.limit(MOST_NAMES + 1)).scalars())
-    return found if len(found) <= MOST_NAMES else None
+    return _few(
+        conn, select(caller_names.c.name).where(holds(caller_names.c.name, text)), MOST_NAMES
+    )
 
 
 def _numbers(pattern: str) -> list[_Source]:

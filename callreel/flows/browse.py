@@ -27,7 +27,7 @@ from callreel.model import Call, CallId, Principal, RecordingId, UnixMillis
 from callreel.wording import to_translate
 
 NO_SUCH_CALL = to_translate("There is no such call, or it is not within your sight.")
-COUNT_WITHIN_S = 0.25
+COUNT_WITHIN_S = 0.15
 """Longer than that nobody waits for a number that says how much there is."""
 
 

@@ -82,7 +82,8 @@ def test_an_estimate_is_about_what_is_counted(
     about = estimate.estimate(conn, scope, wanted, DAILY)
     assert counted.sampled == 0
     assert 0 < about.sampled < CALLS / 2
-    assert about.calls == pytest.approx(counted.calls, rel=0.2)
+    # Of a few hundred only one digit is said.
+    assert about.calls == pytest.approx(counted.calls, rel=0.2 if counted.calls > 500 else 0.33)
     assert about.talk_s == pytest.approx(counted.talk_s, rel=0.25)
     assert sum(each.calls for each in about.buckets) == pytest.approx(counted.calls, rel=0.2)
     assert {each.starts_at // DAY_MS for each in about.buckets} <= {

@@ -150,6 +150,37 @@ def test_calls_by_the_end_of_a_number_are_read_from_the_newest_on(filled: Databa
         assert "temp b-tree" not in plan.lower()
 
 
+def test_what_thousands_have_is_gathered_from_its_index(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where it is too much, or not asked for in an order, nothing is."""
+    c, beginning = call_records.c, CallFilter(party="0163*")
+    monkeypatch.setattr(narrow, "MOST", 0)
+    with filled.read() as conn:
+        found = narrow.found_by(conn, ALL, beginning, narrow.IN_TIME)
+        assert len(found.sides) == 2
+        assert found.apart is not None
+        if filled.dialect == "postgresql":
+            conn.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN " if filled.dialect == "sqlite" else "EXPLAIN "
+        query = select(c.id).where(*found.apart, found.sides[0])
+        asked = query.order_by(narrow.unindexed(c.started_at), c.id).limit(5)
+        text = str(asked.compile(conn, compile_kwargs={"literal_binds": True}))
+        assert "ix_call_records_from_number" in str(conn.exec_driver_sql(explain + text).all())
+        assert narrow.found_by(conn, ALL, beginning).apart is None
+        monkeypatch.setattr(narrow, "MOST_GATHERED", 1)
+        assert narrow.found_by(conn, ALL, beginning, narrow.IN_TIME).apart is None
+
+
+def test_no_call_without_a_recording_is_masked(filled: Database) -> None:
+    """That is known without looking at any."""
+    with filled.read() as conn:
+        for wanted in (CallFilter(rec=False, mask=True), CallFilter(rec=False, proposed=True)):
+            assert [str(each) for each in conditions(wanted)] == ["false"]
+            assert search.search_calls(conn, ALL, wanted, 5, None).items == ()
+            assert search.count_calls(conn, ALL, wanted) == 0
+
+
 def test_both_sides_of_a_number_make_one_list(
     filled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
